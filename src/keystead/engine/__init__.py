@@ -1,0 +1,1 @@
+"""The durable keyspace: synchronous, and ignorant of protocols and command names."""

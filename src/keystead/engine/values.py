@@ -1,0 +1,23 @@
+"""What a key can hold: the Python type of a value is its type.
+
+Today a string (`bytes`, or `bytearray` once it has been patched); collections join as further Python types.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+Value: TypeAlias = bytes | bytearray
+"""`bytearray` is a string that was patched in place: only the keyspace that owns it may change it."""
+
+KEY_OVERHEAD_BYTES = 150
+"""What a key costs beside its own and its value's bytes: two object headers, the allocator's rounding (16 bytes each),
+and its share of a shard's table, which is between half and two thirds full. Measured at 1 M keys of 16 + 64 bytes."""
+
+EXPIRY_OVERHEAD_BYTES = 90
+"""What an expiry costs: an integer object and its share of a second table."""
+
+
+def value_bytes(value: Value) -> int:
+    """Bytes of the value itself, without overhead."""
+    return len(value)
