@@ -1,0 +1,304 @@
+"""Every setting, declared once.
+
+Options of the command line, names of environment variables, keys of the configuration file, CONFIG GET and SET, and
+docs/configuration.md are views of these declarations. The name of an attribute carries the unit; people write
+`history-max-age = "7d"`, the program reads `settings.history_max_age_s`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from keystead.config.values import (
+    Choice,
+    Directory,
+    FileMode,
+    FilePath,
+    Hosts,
+    Integer,
+    Kind,
+    MemoryLimit,
+    Seconds,
+    Size,
+    Text,
+    YesNo,
+)
+
+_MEBIBYTE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One declaration: what people call it, how it is read, what it is by default, what it does."""
+
+    name: str
+    kind: Kind
+    default: str
+    description: str
+    group: str
+    redis_name: str
+    """Its name for CONFIG GET and SET: Redis' where Redis has the same setting, else ours."""
+    reloadable: bool
+    """CONFIG SET may change it while the server runs."""
+    secret: bool
+    """Never shown; may be read from a file named by the same setting with "-file" appended."""
+    attribute: str = ""
+    """The name in Settings."""
+
+    @property
+    def environment_name(self) -> str:
+        return "KEYSTEAD_" + self.name.upper().replace("-", "_")
+
+
+def _setting(
+    name: str,
+    kind: Kind,
+    default: str,
+    description: str,
+    *,
+    group: str,
+    redis: str = "",
+    reloadable: bool = False,
+    secret: bool = False,
+) -> Any:
+    declaration = Setting(name, kind, default, description, group, redis or name, reloadable, secret)
+    return field(default_factory=lambda: kind.parse(default), metadata={"setting": declaration})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The configuration of one server. `Settings()` is all defaults; `dataclasses.replace` makes another."""
+
+    # --- where
+    directory: Path = _setting(
+        "dir", Directory(), "./keystead-data", "The data directory; created when missing.", group="Where"
+    )
+    hosts: tuple[str, ...] = _setting(
+        "host", Hosts(), "127.0.0.1", "Addresses to listen on, separated by commas.", group="Where", redis="bind"
+    )
+    port: int = _setting(
+        "port", Integer(0, 65535), "7379", "TCP port for the Redis protocol; 0 for none.", group="Where"
+    )
+    unix_path: Path | None = _setting(
+        "unix", FilePath(), "", "Path of a Unix socket to listen on as well.", group="Where", redis="unixsocket"
+    )
+    unix_mode: int = _setting(
+        "unix-mode", FileMode(), "700", "Permissions of the Unix socket.", group="Where", redis="unixsocketperm"
+    )
+    tcp_backlog: int = _setting(
+        "tcp-backlog", Integer(1, 65535), "511", "Connections that may wait to be accepted.", group="Where"
+    )
+
+    # --- durability
+    fsync: Literal["always", "interval", "never"] = _setting(
+        "fsync",
+        Choice("always", "interval", "never", redis_words={"interval": "everysec", "never": "no"}),
+        "always",
+        "When a write is on disk: before it is acknowledged, within a second, or whenever the system likes.",
+        group="Durability",
+        redis="appendfsync",
+        reloadable=True,
+    )
+    segment_bytes: int = _setting(
+        "segment-size",
+        Size(_MEBIBYTE),
+        "64mb",
+        "A log segment is closed, and a new one begun, at this size.",
+        group="Durability",
+    )
+    shutdown_timeout_s: int = _setting(
+        "shutdown-timeout",
+        Seconds(),
+        "10s",
+        "How long a stopping server waits for clients to take their last replies.",
+        group="Durability",
+        reloadable=True,
+    )
+
+    # --- memory and history
+    maxmemory_bytes: int = _setting(
+        "maxmemory",
+        MemoryLimit(),
+        "auto",
+        "Memory for the data; at this bound writes that add data are refused with -OOM, because a store without a "
+        "bound is killed by the kernel. auto is 60 % of the memory this process may use (its control group's limit, "
+        "else the machine's); 0 is no bound.",
+        group="Memory and history",
+        reloadable=True,
+    )
+    history_max_age_s: int = _setting(
+        "history-max-age",
+        Seconds(),
+        "7d",
+        "History older than this is dropped, one generation (a checkpoint and the log after it) at a time.",
+        group="Memory and history",
+        reloadable=True,
+    )
+    history_max_bytes: int = _setting(
+        "history-max-bytes",
+        Size(),
+        "1gb",
+        "Older generations are dropped, oldest first, while all but the newest together are larger than this.",
+        group="Memory and history",
+        reloadable=True,
+    )
+
+    # --- clients
+    requirepass: str = _setting(
+        "requirepass",
+        Text(),
+        "",
+        "Password that clients must give with AUTH; none when empty. Prefer the file: a command line is public.",
+        group="Clients",
+        reloadable=True,
+        secret=True,
+    )
+    protected_mode: bool = _setting(
+        "protected-mode",
+        YesNo(),
+        "yes",
+        "Without a password, serve only clients of this machine, whatever host says.",
+        group="Clients",
+        reloadable=True,
+    )
+    max_clients: int = _setting(
+        "max-clients",
+        Integer(1, 1_000_000),
+        "10000",
+        "Clients at a time.",
+        group="Clients",
+        redis="maxclients",
+        reloadable=True,
+    )
+    idle_timeout_s: int = _setting(
+        "timeout",
+        Seconds(),
+        "0",
+        "Close a client that was silent for so long; 0 is never.",
+        group="Clients",
+        reloadable=True,
+    )
+    tcp_keepalive_s: int = _setting(
+        "tcp-keepalive",
+        Seconds(),
+        "300s",
+        "Probe a silent TCP client this often to find out whether its machine is gone; 0 is never.",
+        group="Clients",
+        reloadable=True,
+    )
+
+    # --- limits
+    max_value_bytes: int = _setting(
+        "max-value-bytes",
+        Size(_MEBIBYTE),
+        "64mb",
+        "The largest key, value or other argument.",
+        group="Limits",
+        redis="proto-max-bulk-len",
+        reloadable=True,
+    )
+    max_query_buffer_bytes: int = _setting(
+        "max-query-buffer",
+        Size(_MEBIBYTE),
+        "128mb",
+        "What one client may have sent of a command that is not complete; beyond it the client is closed.",
+        group="Limits",
+        redis="client-query-buffer-limit",
+        reloadable=True,
+    )
+    output_buffer_hard_bytes: int = _setting(
+        "output-buffer-hard",
+        Size(),
+        "64mb",
+        "A client that has more than this of unread replies is closed at once; 0 is no bound.",
+        group="Limits",
+        reloadable=True,
+    )
+    output_buffer_soft_bytes: int = _setting(
+        "output-buffer-soft",
+        Size(),
+        "16mb",
+        "A client that has more than this of unread replies for output-buffer-soft-time is closed; 0 is no bound.",
+        group="Limits",
+        reloadable=True,
+    )
+    output_buffer_soft_s: int = _setting(
+        "output-buffer-soft-time", Seconds(), "30s", "See output-buffer-soft.", group="Limits", reloadable=True
+    )
+
+    # --- watching it work
+    slowlog_slower_than_us: int = _setting(
+        "slowlog-log-slower-than",
+        Integer(-1, 2**62),
+        "10000",
+        "Commands that run longer than so many microseconds enter the slow log; 0 is every command, -1 none.",
+        group="Watching it work",
+        reloadable=True,
+    )
+    slowlog_max_entries: int = _setting(
+        "slowlog-max-len",
+        Integer(0, 1_000_000),
+        "128",
+        "Entries the slow log keeps.",
+        group="Watching it work",
+        reloadable=True,
+    )
+    latency_tracking: bool = _setting(
+        "latency-tracking",
+        YesNo(),
+        "no",
+        "Time each command, for LATENCY HISTOGRAM and INFO latencystats; costs a little on every command.",
+        group="Watching it work",
+        reloadable=True,
+    )
+    latency_threshold_ms: int = _setting(
+        "latency-monitor-threshold",
+        Integer(0, 2**31 - 1),
+        "0",
+        "Pauses of at least so many milliseconds are kept for LATENCY LATEST and HISTORY; 0 is none.",
+        group="Watching it work",
+        reloadable=True,
+    )
+    log_level: Literal["debug", "info", "warning"] = _setting(
+        "loglevel",
+        Choice("debug", "info", "warning", redis_words={"info": "notice"}),
+        "info",
+        "How much the server writes to its log (standard error).",
+        group="Watching it work",
+        reloadable=True,
+    )
+    log_format: Literal["text", "json"] = _setting(
+        "log-format",
+        Choice("text", "json"),
+        "text",
+        "Lines for people, or one JSON object a line.",
+        group="Watching it work",
+    )
+
+    config_file: Path | None = None
+    """The file it was read from, for CONFIG REWRITE; not a setting."""
+
+
+FIXED_PARAMETERS: Final = {
+    "databases": "16",
+    "appendonly": "yes",
+    "save": "",
+    "maxmemory-policy": "noeviction",
+    "cluster-enabled": "no",
+}
+"""What CONFIG GET also answers: true of Keystead and not to be changed."""
+
+
+@cache
+def declared() -> dict[str, Setting]:
+    """Every setting by its name, in the order of declaration."""
+    found = {}
+    for attribute in dataclasses.fields(Settings):
+        if "setting" in attribute.metadata:
+            setting = dataclasses.replace(attribute.metadata["setting"], attribute=attribute.name)
+            found[setting.name] = setting
+    return found
