@@ -19,7 +19,7 @@ def parameters() -> dict[str, Setting]:
 
 
 def shown(settings: Settings) -> dict[str, str]:
-    """Every CONFIG parameter and its value, as CONFIG GET * answers. Secrets too, as in Redis: who may ask may change."""
+    """Every CONFIG parameter and its value, as CONFIG GET * answers; secrets too, as in Redis."""
     current = {
         name: setting.kind.config_get(getattr(settings, setting.attribute)) for name, setting in parameters().items()
     }
