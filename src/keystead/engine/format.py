@@ -1,0 +1,173 @@
+"""Every byte on disk, without I/O; follows docs/format.md heading by heading.
+
+Owns: headers, frames, checksums, and telling good bytes from bad. Must not know: files, keyspaces, what to do
+about damage.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from xxhash import xxh3_64_intdigest as checksum
+
+VERSION = 1
+MASK_64 = (1 << 64) - 1
+
+# --- Frame ----------------------------------------------------------------------------------------------------------
+
+FRAME_HEADER = struct.Struct("<QIB3xIQQQ")
+_COVERED_HEADER = struct.Struct("<IB3xIQQQ")
+_CHECKSUM = struct.Struct("<Q")
+FRAME_ALIGNMENT = 8
+NO_FRAME = bytes(FRAME_HEADER.size)
+
+COMMIT = 1
+PART = 2
+MARK = 3
+SHARD = 4
+END = 5
+SEGMENT_KINDS = frozenset((COMMIT, PART, MARK))
+CHECKPOINT_KINDS = frozenset((SHARD, END))
+
+PADDING = [bytes(n) for n in range(FRAME_ALIGNMENT)]
+
+
+class Frame(NamedTuple):
+    """One frame as read back; *offset* and *end* are those in its file."""
+
+    offset: int
+    end: int
+    kind: int
+    number: int
+    first_sequence: int
+    time_ms: int
+    durable_position: int
+    payload: memoryview
+
+
+def encode_frame(
+    salt: int,
+    offset: int,
+    kind: int,
+    payload: bytes,
+    *,
+    number: int = 0,
+    first_sequence: int = 0,
+    time_ms: int = 0,
+    durable_position: int = 0,
+) -> bytes:
+    """The bytes of one frame that will stand at *offset* of the file with that *salt*."""
+    length = len(payload)
+    padding = PADDING[-(FRAME_HEADER.size + length) % FRAME_ALIGNMENT]
+    covered = _COVERED_HEADER.pack(length, kind, number, first_sequence, time_ms, durable_position) + payload + padding
+    return _CHECKSUM.pack(checksum(covered, salt + offset & MASK_64)) + covered
+
+
+def decode_frame(salt: int, data: memoryview, offset: int) -> Frame | None:
+    """The good frame that begins at *offset* of the file whose bytes are *data*, or None."""
+    if offset + FRAME_HEADER.size > len(data):
+        return None
+    expected, length, kind, number, first_sequence, time_ms, durable = FRAME_HEADER.unpack_from(data, offset)
+    end = offset + FRAME_HEADER.size + length
+    padded_end = end + -(FRAME_HEADER.size + length) % FRAME_ALIGNMENT
+    if not kind or padded_end > len(data):
+        return None
+    if checksum(data[offset + _CHECKSUM.size : padded_end], salt + offset & MASK_64) != expected:
+        return None
+    payload = data[offset + FRAME_HEADER.size : end]
+    return Frame(offset, padded_end, kind, number, first_sequence, time_ms, durable, payload)
+
+
+def frames(salt: int, data: memoryview, offset: int) -> Iterator[Frame]:
+    """The chain of good frames from *offset* on; it ends before the first bytes that are not one."""
+    while (frame := decode_frame(salt, data, offset)) is not None:
+        yield frame
+        offset = frame.end
+
+
+def frames_beyond(salt: int, data: memoryview, offset: int) -> Iterator[Frame]:
+    """Every good frame at or after *offset*, wherever it begins: what bad bytes are judged by.
+
+    A frame's length cannot be trusted once a frame is bad, so each aligned offset is tried. Zeros are skipped quickly.
+    """
+    offset += -offset % FRAME_ALIGNMENT
+    while offset + FRAME_HEADER.size <= len(data):
+        if not any(data[offset : offset + FRAME_ALIGNMENT]):  # a checksum of zero is passed over: once in 2**64 frames
+            offset = next_nonzero(data, offset) // FRAME_ALIGNMENT * FRAME_ALIGNMENT
+        frame = decode_frame(salt, data, offset)
+        if frame is not None:
+            yield frame
+            offset = frame.end
+        else:
+            offset += FRAME_ALIGNMENT
+
+
+def next_nonzero(data: memoryview, offset: int) -> int:
+    """The first offset at or after *offset* whose byte is not zero; the length of *data* when there is none."""
+    step = 1 << 16
+    for start in range(offset, len(data), step):
+        chunk = bytes(data[start : start + step])
+        rest = chunk.lstrip(b"\0")
+        if rest:
+            return start + len(chunk) - len(rest)
+    return len(data)
+
+
+# --- Segment, Checkpoint --------------------------------------------------------------------------------------------
+
+FILE_HEADER = struct.Struct("<8sHHIQQQQQQ")
+_FILE_CHECKSUM_OFFSET = FILE_HEADER.size - _CHECKSUM.size
+SEGMENT_MAGIC = b"KEYSTLOG"
+CHECKPOINT_MAGIC = b"KEYSTCKP"
+
+
+class FileHeader(NamedTuple):
+    """The header of a segment or a checkpoint."""
+
+    magic: bytes
+    salt: int
+    number: int
+    base_position: int
+    first_sequence: int
+    created_ms: int
+
+
+class BadHeader(Exception):
+    """These bytes are not the header that was asked for; the text says why."""
+
+
+def encode_file_header(store_id: int, header: FileHeader) -> bytes:
+    """The first 64 bytes of a file of the store."""
+    magic, salt, number, base_position, first_sequence, created_ms = header
+    unsealed = FILE_HEADER.pack(magic, VERSION, 0, 0, salt, number, base_position, first_sequence, created_ms, 0)[
+        :_FILE_CHECKSUM_OFFSET
+    ]
+    return unsealed + _CHECKSUM.pack(checksum(unsealed, store_id))
+
+
+def decode_file_header(store_id: int, magic: bytes, data: memoryview) -> FileHeader:
+    """The header at the start of *data*. BadHeader when it is damaged, of another kind, store or version."""
+    if len(data) < FILE_HEADER.size:
+        raise BadHeader("the file is shorter than its header")
+    found, version, _, _, salt, number, base_position, first_sequence, created_ms, expected = FILE_HEADER.unpack_from(
+        data
+    )
+    if checksum(data[:_FILE_CHECKSUM_OFFSET], store_id) != expected:
+        raise BadHeader("the header's checksum does not match: damaged, or a file of another store")
+    if found != magic:
+        raise BadHeader(f"this is not a {magic.decode()} file")
+    if version != VERSION:
+        raise BadHeader(f"written in format version {version}; this Keystead reads version {VERSION}")
+    return FileHeader(magic, salt, number, base_position, first_sequence, created_ms)
+
+
+def segment_name(number: int) -> str:
+    """The file name of a segment."""
+    return f"segment-{number:010}.log"
+
+
+def checkpoint_name(number: int) -> str:
+    """The file name of the checkpoint that contains the segments up to that number."""
+    return f"checkpoint-{number:010}.ckp"
