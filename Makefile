@@ -1,0 +1,65 @@
+# The one entry point, for people and for CI. Everything lives in .venv (run) and .venv-test (the rest).
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+RUN := .venv/bin
+TEST := .venv-test/bin
+# Where `make run` keeps its data and listens: make run DIR=/srv/data PORT=7400
+DIR ?= ./keystead-data
+PORT ?= 7379
+
+.PHONY: help run test check unit wheel crash bench docs lock clean
+
+help:  ## What can be made
+	@sed -n 's/^\([a-z]*\):.*## */  make \1\t/p' Makefile | expand -t 16
+
+run: .venv/ready  ## Set up and serve on 127.0.0.1:7379, data in ./keystead-data
+	@scripts/greet $(PORT)
+	@exec $(RUN)/keystead serve --dir $(DIR) --port $(PORT)
+
+test: system check unit  ## Everything the tests need, then every check and every test
+
+check: .venv-test/ready wheel  ## Lint, types, layers
+	$(TEST)/ruff check .
+	$(TEST)/ruff format --check .
+	$(TEST)/mypy
+	$(TEST)/lint-imports
+
+# The wheel is what is tested: the test environment holds no path to src/.
+unit: .venv-test/ready wheel  ## All tests
+	$(TEST)/python -m pytest -n 2 --dist loadgroup
+
+wheel: .venv-test/ready  ## Build the wheel and install it into the test environment
+	@rm -rf dist
+	$(TEST)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	$(TEST)/pip install --quiet --no-deps --force-reinstall dist/*.whl
+
+crash: .venv-test/ready wheel  ## The long crash test: kill -9 under load, check every acknowledged and observed value
+	$(TEST)/python -m tests.durability.crash
+
+bench: .venv-test/ready wheel  ## Measure against redis-server in the same run; results go to benchmarks/results/
+	$(TEST)/pip install --quiet --require-hashes --only-binary :all: -r requirements/bench.txt
+	$(TEST)/python -m benchmarks
+
+docs: .venv-test/ready wheel  ## Write the pages that are derived from the code
+	$(TEST)/python docs/generate.py
+
+lock: .venv-test/ready  ## Choose versions anew and pin them with the hashes of every platform's wheels
+	scripts/lock
+
+clean:  ## Remove what was built and the virtual environments; data stays
+	rm -rf .venv .venv-test dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+.PHONY: system
+system:
+	@scripts/system-packages
+
+.venv/ready: requirements/run.txt requirements/build.txt pyproject.toml scripts/environment
+	@scripts/environment .venv requirements/build.txt requirements/run.txt
+	@$(RUN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-test/ready: requirements/run.txt requirements/test.txt scripts/environment
+	@scripts/environment .venv-test requirements/run.txt requirements/test.txt
+	@touch $@
