@@ -1,0 +1,2 @@
+from cases.case import Family
+family = Family("protocol")

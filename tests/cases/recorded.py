@@ -1,0 +1,2 @@
+"""Stub to be filled."""
+RECORDED_CASES = []

@@ -1,0 +1,131 @@
+"""Servers as subprocesses for tests: a real redis-server, and `keystead serve`, on free loopback ports.
+
+Each is started in a directory of its own and ended by its process id, also when the test run is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wire import SocketConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+
+
+@dataclass
+class Server:
+    """A running server process that answers on `port`; its output is in `log`."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    directory: Path
+    log: Path
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.port
+
+    def connect(self) -> SocketConnection:
+        return SocketConnection(self.address)
+
+    def kill(self) -> None:
+        """SIGKILL: what a crash of the process looks like; the page cache survives."""
+        self.process.kill()
+        self.process.wait(STOP_SECONDS)
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit status. A server that does not end in time is killed and TimeoutExpired raised."""
+        self.process.terminate()
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def start(command: list[str], port: int, directory: Path) -> Server:
+    """Start `command` and wait until something answers PING on `port`. Raises RuntimeError with the server's output."""
+    log = directory.with_name(directory.name + ".log")
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+        )
+    server = Server(process, port, directory, log)
+    deadline = time.monotonic() + START_SECONDS
+    while not _answers(server.address):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            process.wait()
+            raise RuntimeError(f"{command[0]} did not start (status {process.returncode}):\n{log.read_text()[-4000:]}")
+        time.sleep(0.002)
+    return server
+
+
+def start_redis(directory: Path, *options: str) -> Server:
+    """A redis-server without persistence unless `options` ask for it. FileNotFoundError if the package is not installed."""
+    directory.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", ""]
+    return start([*command, "--enable-debug-command", "yes", "--loglevel", "warning", *options], port, directory)
+
+
+def start_keystead(directory: Path, *options: str) -> Server:
+    """`keystead serve` on `directory` with its default durability (fsync always) unless `options` say otherwise."""
+    directory.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    command = [sys.executable, "-m", "keystead", "serve", "--port", str(port), "--dir", str(directory)]
+    return start([*command, *options], port, directory)
+
+
+@contextlib.contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """Stop the server at the end of the block, whatever happened in it."""
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
+
+
+def _answers(address: tuple[str, int]) -> bool:
+    try:
+        connection = SocketConnection(address)
+    except OSError:
+        return False
+    try:
+        reply = connection.call(b"PING")
+        return reply.kind in "+-" and not reply.value.startswith(b"LOADING")
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to end this process with the test run: a killed run must leave no server behind."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

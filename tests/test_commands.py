@@ -1,0 +1,80 @@
+"""Every command case, asked of a real redis-server and of every door of Keystead: a difference from Redis fails."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+from cases import ALL_CASES
+from cases.play import Peer, differences, perform
+from cases.recorded import RECORDED_CASES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cases.case import Case
+    from wire import Reply
+
+    from servers import Server
+
+# What this version of Keystead does not have yet; cases that need it are asked of Redis only.
+LACKS = frozenset({"collections"})
+
+# One line a door: its name, protocol, what it lacks. `peers` below says how each is reached.
+DOORS: dict[str, tuple[str, int, frozenset[str]]] = {
+    "redis-resp2": ("redis", 2, frozenset()),
+    "redis-resp3": ("redis", 3, frozenset()),
+    "keystead-resp2": ("keystead", 2, LACKS),
+    "keystead-resp3": ("keystead", 3, LACKS),
+}
+
+
+@pytest.fixture(scope="module")
+def peer(request: pytest.FixtureRequest) -> Callable[[str], Peer]:
+    """The peer behind a door; its server is started when first asked for."""
+
+    @cache
+    def of(door: str) -> Peer:
+        name, protocol, lacks = DOORS[door]
+        server: Server = request.getfixturevalue(name)
+        return Peer(door, protocol, server.connect, lacks)
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def oracle(peer: Callable[[str], Peer]) -> Callable[[Case, int], list[Reply]]:
+    """What Redis answered to a case: asked once, then remembered."""
+    return cache(lambda case, protocol: perform(case, peer(f"redis-resp{protocol}")))
+
+
+def _asked(doors: dict[str, tuple[str, int, frozenset[str]]], cases: list[Case]) -> list[object]:
+    return [
+        pytest.param(door, case, id=f"{door}-{case.id}")
+        for door, (_, protocol, lacks) in doors.items()
+        for case in cases
+        if protocol in case.protocols and not case.needs & lacks
+    ]
+
+
+@pytest.mark.parametrize(("door", "case"), _asked(DOORS, ALL_CASES))
+def test_command_answers_as_redis_does(
+    door: str, case: Case, peer: Callable[[str], Peer], oracle: Callable[[Case, int], list[Reply]]
+) -> None:
+    server, protocol, _ = DOORS[door]
+    truth = oracle(case, protocol)
+    replies = truth if server == "redis" else perform(case, peer(door))
+    wrong = differences(case, replies, truth)
+    if wrong:
+        pytest.fail(f"{door}, {case.id}:\n  " + "\n  ".join(wrong), pytrace=False)
+
+
+NEWER_THAN_THE_ORACLE = {door: how for door, how in DOORS.items() if how[0] != "redis"}
+
+
+@pytest.mark.parametrize(("door", "case"), _asked(NEWER_THAN_THE_ORACLE, RECORDED_CASES))
+def test_command_newer_than_redis_7_0_answers_as_recorded(door: str, case: Case, peer: Callable[[str], Peer]) -> None:
+    wrong = differences(case, perform(case, peer(door)), None)
+    if wrong:
+        pytest.fail(f"{door}, {case.id}:\n  " + "\n  ".join(wrong), pytrace=False)
