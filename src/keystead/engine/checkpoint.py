@@ -1,0 +1,136 @@
+"""Checkpoints: a view written to one file, shard by shard, and read back. Follows docs/format.md, "Checkpoint"."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from xxhash import xxh3_64
+
+from keystead.engine.format import (
+    CHECKPOINT_MAGIC,
+    END,
+    FILE_HEADER,
+    SHARD,
+    BadHeader,
+    FileHeader,
+    checkpoint_name,
+    decode_file_header,
+    encode_file_header,
+    encode_frame,
+    frames,
+)
+from keystead.engine.keyspace import SHARDS
+from keystead.engine.manifest import CheckpointRecord
+from keystead.errors import DamagedData
+
+if TYPE_CHECKING:
+    from keystead.engine.files import Directory, File
+    from keystead.engine.view import View
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_shard = msgspec.msgpack.Decoder(tuple[int, int, dict[bytes, bytes], dict[bytes, int]]).decode
+_decode_end = msgspec.msgpack.Decoder(tuple[dict[int, int], int]).decode
+
+
+class Progress(NamedTuple):
+    """How far a long piece of work is, in bytes."""
+
+    done: int
+    total: int
+
+
+class CheckpointWriter:
+    """Writes one checkpoint under a temporary name; `finish` makes it durable and gives it its own."""
+
+    def __init__(self, directory: Directory, store_id: int, number: int, view: View, position: int) -> None:
+        self._directory = directory
+        self._name = checkpoint_name(number)
+        directory.remove(self._temporary)
+        self._file: File = directory.create(self._temporary)
+        self._salt = secrets.randbits(64)
+        self._record = CheckpointRecord(self._name, number, 0, "", position, view.next_sequence, view.time_ms)
+        self._digest = xxh3_64()
+        self._shard_frames = 0
+        header = FileHeader(CHECKPOINT_MAGIC, self._salt, number, position, view.next_sequence, view.time_ms)
+        self._append(encode_file_header(store_id, header))
+
+    @property
+    def _temporary(self) -> str:
+        return f"{self._name}.tmp"
+
+    def _append(self, data: bytes) -> None:
+        self._file.write_at(self._record.length, data)
+        self._digest.update(data)
+        self._record.length += len(data)
+
+    def write_shards(self, view: View, shards: range) -> Iterator[None]:
+        """Write these shards of every keyspace that a database shows; yields after each frame."""
+        shown = set(view.databases)
+        for number, keyspace in sorted(view.keyspaces.items()):
+            if number not in shown:
+                continue
+            for i in shards:
+                shard = keyspace.shards[i]
+                if shard:
+                    payload = _encode((number, i, shard, keyspace.expires[i]))
+                    self._append(encode_frame(self._salt, self._record.length, SHARD, payload, number=len(shard)))
+                    self._shard_frames += 1
+                    yield
+
+    def finish(self, view: View) -> CheckpointRecord:
+        """Write the end, then: sync the file → rename → sync the directory. Only then may a manifest name it."""
+        payload = _encode((dict(enumerate(view.databases)), view.next_keyspace))
+        self._append(encode_frame(self._salt, self._record.length, END, payload, number=self._shard_frames))
+        self._record.checksum = self._digest.hexdigest()
+        self._file.sync()
+        self._file.close()
+        self._directory.rename(self._temporary, self._name)
+        self._directory.sync()
+        return self._record
+
+    def abandon(self) -> None:
+        """Remove what was written."""
+        self._file.close()
+        self._directory.remove(self._temporary)
+
+
+def read_checkpoint(
+    directory: Directory, store_id: int, record: CheckpointRecord, view: View, wanted: range = range(SHARDS)
+) -> Iterator[Progress]:
+    """Put the *wanted* shards of a checkpoint into *view*. DamagedData names file and offset."""
+    path = f"{directory.path}/{record.file}"
+    try:
+        data = memoryview(directory.read(record.file))
+    except FileNotFoundError:
+        raise DamagedData(path, 0, "the file is missing") from None
+    if len(data) != record.length:
+        raise DamagedData(path, min(len(data), record.length), f"{record.length} bytes expected, found {len(data)}")
+    try:
+        header = decode_file_header(store_id, CHECKPOINT_MAGIC, data)
+    except BadHeader as error:
+        raise DamagedData(path, 0, str(error)) from error
+    offset, shard_frames, ended = FILE_HEADER.size, 0, False
+    for frame in frames(header.salt, data, offset):
+        try:
+            if frame.kind == SHARD and not ended:
+                number, i, shard, expires = _decode_shard(frame.payload)
+                if i in wanted:
+                    keyspace = view.keyspace(number)
+                    keyspace.shards[i], keyspace.expires[i] = cast("dict[bytes, Value]", shard), expires
+                shard_frames += 1
+            elif frame.kind == END and frame.number == shard_frames and not ended:
+                databases, view.next_keyspace = _decode_end(frame.payload)
+                view.databases = [databases[number] for number in range(len(view.databases))]
+                ended = True
+            else:
+                raise DamagedData(path, offset, f"a frame of kind {frame.kind} does not belong here")
+        except (msgspec.DecodeError, KeyError, IndexError) as error:
+            raise DamagedData(path, offset, f"a frame's content makes no sense: {error}") from error
+        offset = frame.end
+        yield Progress(offset, len(data))
+    if offset != len(data) or not ended:
+        raise DamagedData(path, offset, "a frame's checksum does not match")
+    view.next_sequence, view.time_ms = record.sequence, record.time_ms

@@ -1,0 +1,263 @@
+"""The only calls to the operating system that touch the store's directory.
+
+`System` is the seam: the real one is `os`; tests put in one that counts, fails, or simulates a power cut, so a crash is
+an ordinary unit test. What is above it (`Directory`, `File`) is exercised by those tests too. Must not know: formats.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Protocol
+
+from keystead.errors import DirectoryUnusable, StoreLocked
+
+LOCK_NAME = "LOCK"
+
+
+class System(Protocol):
+    """What is needed of an operating system, in `os`' words; every call may raise OSError, pwrite may write less."""
+
+    def open(self, path: str, flags: int, mode: int = 0o600) -> int: ...
+    def close(self, fd: int) -> None: ...
+    def pread(self, fd: int, length: int, offset: int) -> bytes: ...
+    def pwrite(self, fd: int, data: bytes | memoryview, offset: int) -> int: ...
+    def sync(self, fd: int) -> None: ...
+    def sync_directory(self, path: str) -> None: ...
+    def ftruncate(self, fd: int, length: int) -> None: ...
+    def allocate(self, fd: int, offset: int, length: int) -> None: ...
+    def size(self, fd: int) -> int: ...
+    def rename(self, old: str, new: str) -> None: ...
+    def unlink(self, path: str) -> None: ...
+    def listdir(self, path: str) -> list[str]: ...
+
+
+def sync_descriptor(fd: int) -> None:
+    """Return when everything written to *fd* is on the medium; OSError otherwise, and then for good."""
+    if sys.platform == "darwin":
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # fsync there leaves data in the drive's cache
+    else:
+        os.fdatasync(fd)
+
+
+class OperatingSystem:
+    """The real one."""
+
+    open = staticmethod(os.open)
+    close = staticmethod(os.close)
+    pread = staticmethod(os.pread)
+    pwrite = staticmethod(os.pwrite)
+    sync = staticmethod(sync_descriptor)
+    ftruncate = staticmethod(os.ftruncate)
+    rename = staticmethod(os.rename)
+    unlink = staticmethod(os.unlink)
+    listdir = staticmethod(os.listdir)
+
+    @staticmethod
+    def sync_directory(path: str) -> None:
+        """Make creations, renames and removals in *path* durable."""
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    @staticmethod
+    def allocate(fd: int, offset: int, length: int) -> None:
+        """Reserve disk space; the file grows to hold it. OSError (ENOSPC, EDQUOT) when there is none."""
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(fd, offset, length)
+        elif os.fstat(fd).st_size < offset + length:
+            write_all(OperatingSystem(), fd, bytes(length), offset)
+
+    @staticmethod
+    def size(fd: int) -> int:
+        """Bytes in the open file."""
+        return os.fstat(fd).st_size
+
+
+def write_all(system: System, fd: int, data: bytes | memoryview, offset: int) -> None:
+    """pwrite until all is written."""
+    written = system.pwrite(fd, data, offset)
+    if written == len(data):
+        return
+    view = memoryview(data)
+    while written < len(view):
+        count = system.pwrite(fd, view[written:], offset + written)
+        if count == 0:
+            raise OSError(errno.EIO, "a write wrote nothing")
+        written += count
+
+
+class File:
+    """One open file of the store."""
+
+    __slots__ = ("_system", "descriptor", "name")
+
+    def __init__(self, system: System, name: str, descriptor: int) -> None:
+        self._system = system
+        self.name = name
+        self.descriptor = descriptor
+
+    def write_at(self, offset: int, data: bytes | memoryview) -> None:
+        """Write all of *data*. OSError; part of it may be written then."""
+        write_all(self._system, self.descriptor, data, offset)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to *length* bytes; fewer only at the end of the file."""
+        chunks = []
+        while length > 0:
+            chunk = self._system.pread(self.descriptor, length, offset)
+            if not chunk:
+                break
+            chunks.append(chunk)
+            offset += len(chunk)
+            length -= len(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def sync(self) -> None:
+        """Return when everything written is on the medium. An OSError from here is final: never sync again."""
+        self._system.sync(self.descriptor)
+
+    def truncate(self, length: int) -> None:
+        """Cut the file to *length* bytes."""
+        self._system.ftruncate(self.descriptor, length)
+
+    def allocate(self, offset: int, length: int) -> None:
+        """Reserve disk space for that range."""
+        self._system.allocate(self.descriptor, offset, length)
+
+    def size(self) -> int:
+        """Bytes in the file."""
+        return self._system.size(self.descriptor)
+
+    def close(self) -> None:
+        """Close it; harmless when it is closed."""
+        if self.descriptor >= 0:
+            self._system.close(self.descriptor)
+            self.descriptor = -1
+
+    def __enter__(self) -> File:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Directory:
+    """The store's directory and what may be done in it."""
+
+    def __init__(self, path: str, system: System | None = None) -> None:
+        self.path = path
+        self.system: System = system or OperatingSystem()
+
+    def _full(self, name: str) -> str:
+        return f"{self.path}/{name}"
+
+    def names(self) -> list[str]:
+        """Names of all files, sorted."""
+        return sorted(self.system.listdir(self.path))
+
+    def create(self, name: str) -> File:
+        """A new file to write and read. Durable only after it *and* the directory are synced. FileExistsError."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        return File(self.system, name, self.system.open(self._full(name), flags, 0o600))
+
+    def open(self, name: str) -> File:
+        """An existing file to write and read. FileNotFoundError."""
+        return File(self.system, name, self.system.open(self._full(name), os.O_RDWR | os.O_CLOEXEC))
+
+    def read(self, name: str) -> bytes:
+        """The whole file. FileNotFoundError."""
+        descriptor = self.system.open(self._full(name), os.O_RDONLY | os.O_CLOEXEC)
+        with File(self.system, name, descriptor) as file:
+            return file.read_at(0, file.size())
+
+    def sync(self) -> None:
+        """Make creations, renames and removals durable."""
+        self.system.sync_directory(self.path)
+
+    def remove(self, name: str) -> None:
+        """Remove a file; harmless when it is gone. Durable after sync()."""
+        with contextlib.suppress(FileNotFoundError):
+            self.system.unlink(self._full(name))
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename, replacing *new*. Durable after sync()."""
+        self.system.rename(self._full(old), self._full(new))
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Write a file as a whole: after a crash it is the old one or the new one.
+
+        The order is the point: temporary file → its sync → rename → directory's sync. Only after this returns may
+        anything that the old file named be deleted.
+        """
+        temporary = f"{name}.tmp"
+        self.remove(temporary)
+        with self.create(temporary) as file:
+            file.write_at(0, data)
+            file.sync()
+        self.rename(temporary, name)
+        self.sync()
+
+
+class DirectoryLock:
+    """The proof that this process is the only one that has the store open. Ends with the process at the latest."""
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def acquire(cls, path: str, *, create: bool = True) -> DirectoryLock:
+        """Lock the directory, creating it (0700) if asked. StoreLocked names the holder; DirectoryUnusable says why."""
+        try:
+            if create:
+                os.makedirs(path, mode=0o700, exist_ok=True)
+            descriptor = os.open(f"{path}/{LOCK_NAME}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DirectoryUnusable(path, error.strerror or str(error)) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = read_holder(descriptor)
+            os.close(descriptor)
+            raise StoreLocked(path, holder) from error
+        write_holder(descriptor)
+        return cls(path, descriptor)
+
+    def release(self) -> None:
+        """Let others open the store."""
+        if self._descriptor >= 0:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def abandon(self) -> None:
+        """In a forked child: close the descriptor and leave the parent's lock alone."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def write_holder(descriptor: int) -> None:
+    """Say in the lock file who holds it, for the message that a second opener gets."""
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]]) if sys.argv and sys.argv[0] else "python"
+    holder = {"pid": os.getpid(), "command": command, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+
+
+def read_holder(descriptor: int) -> str:
+    """Who says to hold the lock, in words; empty when the file does not (yet) say so."""
+    try:
+        holder = json.loads(os.pread(descriptor, 4096, 0))
+        return f"pid {holder['pid']}, {holder['command']}, since {holder['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,215 @@
+"""The log's end: the segment being written, the space reserved ahead of it, and what a sync must cover.
+
+Owns: offsets, reservations, switching to the next segment. Must not know: what payloads mean, manifests, when to sync.
+
+Space is allocated and filled with zeros ahead of the writes. So a full disk shows before a write is accepted, and a
+sync has only data to write, no metadata: about 95 µs against 165 µs for an append here.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from xxhash import xxh3_64
+
+from keystead.engine.format import (
+    FILE_HEADER,
+    SEGMENT_MAGIC,
+    FileHeader,
+    encode_file_header,
+    encode_frame,
+)
+from keystead.errors import DiskFailure
+
+if TYPE_CHECKING:
+    from keystead.engine.files import File
+
+NO_SPACE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+ZERO_STEP_BYTES = 1 << 20
+_ZEROS = memoryview(bytes(ZERO_STEP_BYTES))
+
+
+class SyncTicket(NamedTuple):
+    """What one sync covers: when all *files* are synced, the log is durable up to *position* and turn *turn*."""
+
+    files: tuple[File, ...]
+    position: int
+    turn: int
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What to sync, for whoever syncs in another process."""
+        return [file.descriptor for file in self.files]
+
+
+@dataclass(slots=True)
+class Segment:
+    """A segment that is or was being written. *end* and *digest* cover what is in the file, without the zeros ahead."""
+
+    file: File
+    number: int
+    salt: int
+    base: int
+    first_sequence: int
+    end: int
+    digest: xxh3_64
+    last_ms: int = 0
+    zeroed: int = 0
+    allocated: int = 0
+
+
+class Log:
+    """Appends frames. Every frame of a store passes through here, in order."""
+
+    def __init__(self, store_id: int, segment: Segment, durable_position: int, reserve_bytes: int) -> None:
+        self._store_id = store_id
+        self._reserve_bytes = reserve_bytes
+        self.segment = segment
+        self.retired: list[Segment] = []
+        """Segments that are full: to be sealed when they are durable."""
+        self.durable_position = durable_position
+        self.marked_position = 0
+        """The highest durable position that a frame in the log states."""
+        self.starved = False
+        """No space could be reserved: data that grows must be refused."""
+        self._unsynced: list[File] = []
+        self._held = b""
+        """Frames that met a full disk: they keep their place, and are written again when there is room."""
+        self.next_segment: tuple[File, int, int] | None = None
+        """File, number and salt of the prepared segment that follows."""
+        self.syncs = 0
+
+    @property
+    def position(self) -> int:
+        """The log's end, held frames included."""
+        return self.segment.base + self.segment.end + len(self._held)
+
+    @property
+    def holding(self) -> bool:
+        """Whether frames wait for room on the disk."""
+        return bool(self._held)
+
+    def append(self, frames: list[tuple[int, bytes, int]], *, first_sequence: int, time_ms: int) -> bool:
+        """Write frames of (kind, payload, number) in one go, without syncing; False when the disk had no room for them.
+
+        They are then held, and everything after them too, until `resume` writes them. DiskFailure for any other error.
+        """
+        segment = self.segment
+        offset = segment.end + len(self._held)
+        data = b""
+        for kind, payload, number in frames:
+            data += encode_frame(
+                segment.salt,
+                offset + len(data),
+                kind,
+                payload,
+                number=number,
+                first_sequence=first_sequence,
+                time_ms=time_ms,
+                durable_position=self.durable_position,
+            )
+        segment.last_ms = time_ms
+        self.marked_position = self.durable_position
+        if self._held:
+            self._held += data
+            return False
+        return self._write(data)
+
+    def _write(self, data: bytes) -> bool:
+        segment = self.segment
+        try:
+            segment.file.write_at(segment.end, data)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise DiskFailure(f"writing {segment.file.name}: {error.strerror}") from error
+            self._held = data
+            self._cut_back()
+            return False
+        segment.end += len(data)
+        segment.digest.update(data)
+        if not self._unsynced or self._unsynced[-1] is not segment.file:
+            self._unsynced.append(segment.file)
+        if (
+            segment.end + ZERO_STEP_BYTES // 2 > segment.zeroed
+            or segment.end + self._reserve_bytes // 2 > segment.allocated
+        ):
+            self.reserve()
+        return True
+
+    def _cut_back(self) -> None:
+        # Part of the frame may be in the file: a start now would call it a torn tail, which it is.
+        segment = self.segment
+        try:
+            segment.file.truncate(segment.end)
+        except OSError as error:
+            raise DiskFailure(f"cutting {segment.file.name} back: {error.strerror}") from error
+        segment.zeroed = segment.allocated = segment.end
+        self.starved = True
+
+    def resume(self) -> bool:
+        """Try again to reserve space and to write held frames; whether the log is whole and has room."""
+        self.reserve()
+        if self._held and not self.starved:
+            held, self._held = self._held, b""
+            self._write(held)
+        return not self.starved and not self._held
+
+    def reserve(self) -> None:
+        """Keep space allocated and zeroed ahead of the end; sets `starved` when there is none to be had."""
+        segment = self.segment
+        try:
+            wanted = segment.end + len(self._held) + self._reserve_bytes
+            if segment.allocated < wanted - self._reserve_bytes // 2:
+                segment.file.allocate(segment.allocated, wanted - segment.allocated)
+                segment.allocated = wanted
+            while segment.zeroed < min(segment.end + ZERO_STEP_BYTES, segment.allocated):
+                # Space that was only allocated reads as zeros too; writing them spares the syncs the conversion.
+                step = min(ZERO_STEP_BYTES, segment.allocated - segment.zeroed)
+                segment.file.write_at(segment.zeroed, _ZEROS[:step])
+                segment.zeroed += step
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise DiskFailure(f"reserving space in {segment.file.name}: {error.strerror}") from error
+            self.starved = True
+        else:
+            self.starved = False
+
+    def switch(self, first_sequence: int, time_ms: int) -> None:
+        """Go on in the prepared next segment; the old one is retired, and no frame is held."""
+        assert self.next_segment is not None
+        assert not self._held
+        file, number, salt = self.next_segment
+        self.next_segment = None
+        old = self.segment
+        base = old.base + old.end
+        header = encode_file_header(
+            self._store_id, FileHeader(SEGMENT_MAGIC, salt, number, base, first_sequence, time_ms)
+        )
+        allocated = file.size()
+        self.retired.append(old)
+        self.segment = Segment(file, number, salt, base, first_sequence, 0, xxh3_64(), time_ms, allocated, allocated)
+        self._write(header)
+        assert self.segment.end == FILE_HEADER.size or self._held
+
+    def begin_sync(self, turn: int) -> SyncTicket | None:
+        """What must be synced now to make everything appended durable; None when everything is."""
+        if not self._unsynced:
+            return None
+        files, self._unsynced = tuple(self._unsynced), []
+        return SyncTicket(files, self.segment.base + self.segment.end, turn)
+
+    def finish_sync(self, ticket: SyncTicket) -> None:
+        """That sync succeeded."""
+        self.durable_position = ticket.position
+        self.syncs += 1
+
+    def sync(self, ticket: SyncTicket) -> None:
+        """Do the syncing of *ticket* here. DiskFailure is final: what the disk holds is unknown from then on."""
+        try:
+            for file in ticket.files:
+                file.sync()
+        except OSError as error:
+            raise DiskFailure(f"syncing the log: {error.strerror}") from error
+        self.finish_sync(ticket)

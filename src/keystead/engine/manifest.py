@@ -1,0 +1,126 @@
+"""The manifest: which files belong to the store, in generations. Follows docs/format.md, "Manifest".
+
+Owns the model and its bytes. Must not know when it changes: that is maintenance's business.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from xxhash import xxh3_64_intdigest
+
+from keystead.engine.format import segment_name
+from keystead.errors import DamagedData, UnknownFormat
+
+if TYPE_CHECKING:
+    from keystead.engine.files import Directory
+
+MANIFEST_NAME = "MANIFEST"
+_TITLE = "keystead manifest"
+_VERSION = "1"
+
+
+class SegmentRecord(msgspec.Struct, forbid_unknown_fields=True):
+    """A segment. *time_ms* (of its last commit), *length* and *checksum* are known once it is sealed."""
+
+    number: int
+    salt: str
+    time_ms: int = 0
+    length: int | None = None
+    checksum: str | None = None
+
+    @property
+    def file(self) -> str:
+        """Its file name."""
+        return segment_name(self.number)
+
+
+class CheckpointRecord(msgspec.Struct, forbid_unknown_fields=True):
+    """A checkpoint: the view after segment *number*; the log goes on at *position* with transaction *sequence*."""
+
+    file: str
+    number: int
+    length: int
+    checksum: str
+    position: int
+    sequence: int
+    time_ms: int
+
+
+class Generation(msgspec.Struct, forbid_unknown_fields=True):
+    """A checkpoint (none in the first generation) and the segments after it."""
+
+    checkpoint: CheckpointRecord | None
+    segments: list[SegmentRecord]
+
+    def stored_bytes(self) -> int:
+        """Bytes of its files, as far as they are sealed."""
+        segments = sum(segment.length or 0 for segment in self.segments)
+        return segments + (self.checkpoint.length if self.checkpoint else 0)
+
+    def last_ms(self) -> int:
+        """The latest commit time that only this generation holds (0: none is known)."""
+        return max((segment.time_ms for segment in self.segments), default=0)
+
+
+class Manifest(msgspec.Struct, forbid_unknown_fields=True):
+    """All files of a store; the last generation is the one that start-up reads."""
+
+    store: str
+    hash_seed: str
+    generations: list[Generation]
+
+    @property
+    def store_id(self) -> int:
+        """The store's id as the number that seeds header checksums."""
+        return int(self.store, 16)
+
+    @property
+    def seed(self) -> int:
+        """The seed of the shard hash."""
+        return int(self.hash_seed, 16)
+
+    @property
+    def current(self) -> Generation:
+        """The newest generation."""
+        return self.generations[-1]
+
+    def files(self) -> set[str]:
+        """Names of all files that belong to the store."""
+        names = {segment.file for generation in self.generations for segment in generation.segments}
+        return names | {generation.checkpoint.file for generation in self.generations if generation.checkpoint}
+
+
+def render(manifest: Manifest) -> bytes:
+    """The manifest's bytes."""
+    body = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+    return f"{_TITLE} {_VERSION} {xxh3_64_intdigest(body):016x}\n".encode() + body
+
+
+def parse(data: bytes, path: str) -> Manifest:
+    """The manifest in *data*. DamagedData and UnknownFormat name *path*."""
+    title, _, body = data.partition(b"\n")
+    words = title.decode("ascii", "replace").rsplit(" ", 2)
+    if len(words) == 3 and words[0] == _TITLE and words[1] != _VERSION and words[1].isdigit():
+        raise UnknownFormat(path, f"manifest version {words[1]}", f"version {_VERSION}")
+    if title != f"{_TITLE} {_VERSION} {xxh3_64_intdigest(body):016x}".encode():
+        raise DamagedData(path, 0, "the checksum in the first line does not match")
+    try:
+        return msgspec.json.decode(body, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise DamagedData(path, len(title) + 1, str(error)) from error
+
+
+def load(directory: Directory) -> Manifest | None:
+    """The directory's manifest; None when it has none."""
+    try:
+        data = directory.read(MANIFEST_NAME)
+    except FileNotFoundError:
+        return None
+    return parse(data, f"{directory.path}/{MANIFEST_NAME}")
+
+
+def store(directory: Directory, manifest: Manifest) -> None:
+    """Replace the directory's manifest; durable when this returns."""
+    directory.replace(MANIFEST_NAME, render(manifest))

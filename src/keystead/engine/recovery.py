@@ -1,0 +1,209 @@
+"""Directory → view: reads checkpoint and segments, and tells a torn tail from damage. Changes nothing on disk.
+
+Owns: the judgement in docs/format.md, "Start-up". Must not know: what is done about a torn tail (`opening.py`), engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from keystead.engine.checkpoint import Progress, read_checkpoint
+from keystead.engine.format import (
+    COMMIT,
+    FILE_HEADER,
+    MARK,
+    PART,
+    SEGMENT_MAGIC,
+    BadHeader,
+    FileHeader,
+    Frame,
+    decode_file_header,
+    frames,
+    frames_beyond,
+    next_nonzero,
+)
+from keystead.engine.operations import decode_entries
+from keystead.engine.view import ReplayError, View
+from keystead.errors import DamagedData
+
+if TYPE_CHECKING:
+    from keystead.engine.files import Directory
+    from keystead.engine.manifest import Generation, Manifest, SegmentRecord
+
+
+@dataclass(slots=True)
+class OpenSegment:
+    """A segment that was not sealed: *data* is the whole file, *end* the offset up to which it is good."""
+
+    record: SegmentRecord
+    data: memoryview
+    header: FileHeader
+    end: int
+    last_frame: Frame | None = None
+
+
+@dataclass(slots=True)
+class TornTail:
+    """Bytes that are no frames and that nothing proves durable: never acknowledged."""
+
+    file: str
+    offset: int
+    data: bytes
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What reading the newest generation found."""
+
+    view: View
+    position: int = 0
+    """The log's end."""
+    proven: int = 0
+    """Everything before this position was durable."""
+    open_segments: list[OpenSegment] = field(default_factory=list)
+    unused: list[SegmentRecord] = field(default_factory=list)
+    """Prepared segments that were never written to, or hold nothing but a torn tail."""
+    torn: list[TornTail] = field(default_factory=list)
+
+
+def recover(directory: Directory, manifest: Manifest, recovered: Recovered) -> Iterator[Progress]:
+    """Read the newest generation into *recovered*, yielding progress. DamagedData names file and offset."""
+    generation = manifest.current
+    sizes = _sizes(directory, generation)
+    done, total = 0, sum(sizes.values())
+    view = recovered.view
+    if generation.checkpoint is not None:
+        for progress in read_checkpoint(directory, manifest.store_id, generation.checkpoint, view):
+            yield Progress(progress.done, total)
+        recovered.position = recovered.proven = generation.checkpoint.position
+        done = generation.checkpoint.length
+    for index, record in enumerate(generation.segments):
+        if record.length is not None:
+            steps = read_sealed(directory, manifest.store_id, record, recovered)
+        else:
+            steps = _read_open_tail(directory, manifest.store_id, generation.segments[index:], recovered)
+        for progress in steps:
+            yield Progress(done + progress.done, total)
+        done += sizes[record.file]
+        if record.length is None:
+            break
+
+
+def _sizes(directory: Directory, generation: Generation) -> dict[str, int]:
+    sizes = {}
+    names = [segment.file for segment in generation.segments]
+    for name in names + ([generation.checkpoint.file] if generation.checkpoint else []):
+        try:
+            with directory.open(name) as file:
+                sizes[name] = file.size()
+        except FileNotFoundError:
+            raise DamagedData(f"{directory.path}/{name}", 0, "the file is missing") from None
+    return sizes
+
+
+def read_sealed(directory: Directory, store_id: int, record: SegmentRecord, recovered: Recovered) -> Iterator[Progress]:
+    """Replay a sealed segment. Every byte of it was durable, so whatever is wrong with it is damage."""
+    path = f"{directory.path}/{record.file}"
+    whole = memoryview(directory.read(record.file))
+    length = record.length or 0
+    if len(whole) < length:
+        raise DamagedData(path, len(whole), f"{length} bytes expected, found {len(whole)}")
+    data = whole[:length]
+    try:
+        header = decode_file_header(store_id, SEGMENT_MAGIC, data)
+    except BadHeader as error:
+        raise DamagedData(path, 0, str(error)) from error
+    _check_place(path, header, record, recovered.position)
+    offset = FILE_HEADER.size
+    for frame in frames(header.salt, data, offset):
+        replay(frame, recovered.view, path)
+        offset = frame.end
+        yield Progress(offset, length)
+    if offset != length:
+        raise DamagedData(path, offset, "a frame's checksum does not match")
+    recovered.view.forget_parts()
+    recovered.position = recovered.proven = header.base_position + length
+
+
+def _check_place(path: str, header: FileHeader, record: SegmentRecord, position: int) -> None:
+    if header.number != record.number or header.salt != int(record.salt, 16):
+        raise DamagedData(path, 0, f"this is segment {header.number}, written in place of segment {record.number}")
+    if header.base_position != position:
+        raise DamagedData(path, 0, f"it begins at position {header.base_position}, but the log ends at {position}")
+
+
+def _read_open_tail(
+    directory: Directory, store_id: int, records: list[SegmentRecord], recovered: Recovered
+) -> Iterator[Progress]:
+    """Replay the segments that were being written when the process ended, up to the log's end."""
+    contents = [memoryview(directory.read(record.file)) for record in records]
+    proven_by = max((_highest_proof(record, data) for record, data in zip(records, contents, strict=True)), default=0)
+    recovered.proven = max(recovered.proven, proven_by)
+    ended = False
+    for record, data in zip(records, contents, strict=True):
+        path = f"{directory.path}/{record.file}"
+        if ended or next_nonzero(data, 0) == len(data):
+            ended = True
+            recovered.unused.append(record)
+            _set_aside(path, data, 0, recovered)
+            continue
+        try:
+            header = decode_file_header(store_id, SEGMENT_MAGIC, data)
+            _check_place(path, header, record, recovered.position)
+        except (BadHeader, DamagedData) as error:
+            reason = error.reason if isinstance(error, DamagedData) else str(error)
+            _refuse_if_proven(path, 0, recovered.position, recovered.proven, reason)
+            ended = True
+            recovered.unused.append(record)
+            _set_aside(path, data, 0, recovered)
+            continue
+        segment = OpenSegment(record, data, header, FILE_HEADER.size)
+        for frame in frames(header.salt, data, segment.end):
+            replay(frame, recovered.view, path)
+            segment.end, segment.last_frame = frame.end, frame
+            yield Progress(segment.end, len(data))
+        recovered.open_segments.append(segment)
+        recovered.view.forget_parts()
+        recovered.position = header.base_position + segment.end
+        if next_nonzero(data, segment.end) < len(data):
+            ended = True
+            reason = "a frame's checksum does not match, and later bytes prove that it was durable"
+            _refuse_if_proven(path, segment.end, recovered.position, recovered.proven, reason)
+            _set_aside(path, data, segment.end, recovered)
+    # Zeros where frames were, up to the end of the last file, are damage as well if anything proves the frames.
+    last = recovered.open_segments[-1] if recovered.open_segments else None
+    if last is not None and recovered.proven > recovered.position:
+        path = f"{directory.path}/{last.record.file}"
+        raise DamagedData(path, last.end, "frames that were durable are missing")
+
+
+def _highest_proof(record: SegmentRecord, data: memoryview) -> int:
+    proofs = (frame.durable_position for frame in frames_beyond(int(record.salt, 16), data, 0))
+    return max(proofs, default=0)
+
+
+def _refuse_if_proven(path: str, offset: int, position: int, proven: int, reason: str) -> None:
+    if proven > position:
+        raise DamagedData(path, offset, reason)
+
+
+def _set_aside(path: str, data: memoryview, offset: int, recovered: Recovered) -> None:
+    if next_nonzero(data, offset) < len(data):
+        recovered.torn.append(TornTail(path, offset, bytes(data[offset:]).rstrip(b"\0")))
+
+
+def replay(frame: Frame, view: View, path: str) -> None:
+    """Apply one good frame of a segment to *view*. DamagedData when it makes no sense all the same."""
+    try:
+        if frame.kind == COMMIT:
+            view.commit(decode_entries(frame.payload), frame.first_sequence, frame.number, frame.time_ms)
+        elif frame.kind == PART:
+            view.add_part(frame.number, bytes(frame.payload))
+        elif frame.kind != MARK:
+            raise ReplayError(f"a frame of kind {frame.kind}")
+    except (msgspec.DecodeError, ReplayError) as error:
+        raise DamagedData(path, frame.offset, f"its content makes no sense: {error}") from error

@@ -1,0 +1,147 @@
+"""The view: what the log says when it is replayed. Plain data, the same for start-up, compaction and history.
+
+Owns: applying operations. Must not know: files, frames, before-images, clocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from xxhash import xxh3_64_intdigest as digest
+
+from keystead.engine.keyspace import SHARD_SHIFT, SHARDS, apply_patch
+from keystead.engine.operations import (
+    Author,
+    Bind,
+    Delete,
+    Entry,
+    Expired,
+    Group,
+    Parts,
+    Patch,
+    Put,
+    PutExpiring,
+    SetExpiry,
+    decode_entries,
+)
+
+if TYPE_CHECKING:
+    from keystead.engine.values import Value
+
+DATABASES = 16
+
+
+class ReplayError(Exception):
+    """Good bytes that make no sense: an operation on what is not there, or a part group that is not whole."""
+
+
+class KeyspaceView:
+    """Values and expiries of one keyspace, by shard."""
+
+    __slots__ = ("expires", "shards")
+
+    def __init__(self) -> None:
+        self.shards: list[dict[bytes, Value]] = [{} for _ in range(SHARDS)]
+        self.expires: list[dict[bytes, int]] = [{} for _ in range(SHARDS)]
+
+
+class View:
+    """All keyspaces, which database shows which, and where the log goes on.
+
+    *wanted* restricts it to some shards: compaction works through a large store in passes.
+    """
+
+    def __init__(self, hash_seed: int, wanted: range = range(SHARDS)) -> None:
+        self._seed = hash_seed
+        self._wanted = wanted
+        self.keyspaces: dict[int, KeyspaceView] = {}
+        self.databases = list(range(DATABASES))
+        self.next_keyspace = DATABASES
+        self.next_sequence = 1
+        self.time_ms = 0
+        self._parts: dict[int, list[bytes]] = {}
+
+    def keyspace(self, number: int) -> KeyspaceView:
+        """The keyspace of that id, empty when nothing was ever put there."""
+        found = self.keyspaces.get(number)
+        if found is None:
+            found = self.keyspaces[number] = KeyspaceView()
+        return found
+
+    def add_part(self, group: int, payload: bytes) -> None:
+        """A part frame went by."""
+        self._parts.setdefault(group, []).append(payload)
+
+    def forget_parts(self) -> None:
+        """A segment ended: part groups that were not closed in it mean nothing."""
+        self._parts.clear()
+
+    def commit(self, entries: Iterable[Entry], first_sequence: int, transactions: int, time_ms: int) -> None:
+        """Apply one commit frame. ReplayError."""
+        rebound = self._apply(entries)
+        if rebound:
+            # Only now: between the two binds of a swap one of its keyspaces is shown by no database.
+            shown = set(self.databases)
+            self.keyspaces = {number: view for number, view in self.keyspaces.items() if number in shown}
+        self.next_sequence = first_sequence + transactions
+        self.time_ms = max(self.time_ms, time_ms)
+
+    def _apply(self, entries: Iterable[Entry]) -> bool:
+        rebound = False
+        seed, wanted, everything = self._seed, self._wanted, len(self._wanted) == SHARDS
+        for entry in entries:
+            kind = type(entry)
+            if kind is Author or kind is Group:
+                continue
+            if kind is Bind:
+                self._bind(entry)  # type: ignore[arg-type]  # narrowed by the exact type, which is what is fast
+                rebound = True
+                continue
+            if kind is Parts:
+                rebound |= self._apply(self._joined(entry))  # type: ignore[arg-type]
+                continue
+            i = digest(entry.key, seed) >> SHARD_SHIFT  # type: ignore[union-attr]
+            if everything or i in wanted:
+                keyspace = self.keyspaces.get(entry.keyspace) or self.keyspace(entry.keyspace)  # type: ignore[union-attr]
+                if kind is Put:
+                    keyspace.shards[i][entry.key] = entry.value  # type: ignore[union-attr]
+                    if keyspace.expires[i]:
+                        keyspace.expires[i].pop(entry.key, None)  # type: ignore[union-attr]
+                else:
+                    _change(keyspace, i, entry)  # type: ignore[arg-type]
+        return rebound
+
+    def _bind(self, bind: Bind) -> None:
+        if not 0 <= bind.database < DATABASES:
+            raise ReplayError(f"a bind of database {bind.database}")
+        self.databases[bind.database] = bind.keyspace
+        self.next_keyspace = max(self.next_keyspace, bind.keyspace + 1)
+
+    def _joined(self, parts: Parts) -> list[Entry]:
+        payload = b"".join(self._parts.pop(parts.part, ()))
+        if len(payload) != parts.length:
+            raise ReplayError(f"part group {parts.part} has {len(payload)} bytes instead of {parts.length}")
+        return decode_entries(payload)
+
+
+def _change(keyspace: KeyspaceView, i: int, entry: PutExpiring | Delete | Expired | SetExpiry | Patch) -> None:
+    shard, expires, key = keyspace.shards[i], keyspace.expires[i], entry.key
+    if type(entry) is PutExpiring:
+        shard[key] = entry.value
+        expires[key] = entry.expires_at_ms
+    elif type(entry) is Patch:
+        value = shard.get(key, b"")
+        if not isinstance(value, bytearray):
+            value = shard[key] = bytearray(value)
+        apply_patch(value, entry.offset, entry.data)
+    elif key not in shard:
+        raise ReplayError(f"a {type(entry).__name__} of the key {key[:64]!r}, which does not exist")
+    elif type(entry) is SetExpiry:
+        if entry.expires_at_ms:
+            expires[key] = entry.expires_at_ms
+        else:
+            expires.pop(key, None)
+    else:
+        del shard[key]
+        expires.pop(key, None)
