@@ -1,6 +1,6 @@
 """Directory → view: reads checkpoint and segments, and tells a torn tail from damage. Changes nothing on disk.
 
-Owns: the judgement in docs/format.md, "Start-up". Must not know: what is done about a torn tail (`opening.py`), engines.
+Owns: the judgement in docs/format.md, "Start-up". Must not know: what is done about a torn tail (`opening.py`).
 """
 
 from __future__ import annotations
@@ -141,59 +141,58 @@ def _read_open_tail(
 ) -> Iterator[Progress]:
     """Replay the segments that were being written when the process ended, up to the log's end."""
     contents = [memoryview(directory.read(record.file)) for record in records]
-    proven_by = max((_highest_proof(record, data) for record, data in zip(records, contents, strict=True)), default=0)
-    recovered.proven = max(recovered.proven, proven_by)
-    ended = False
-    for record, data in zip(records, contents, strict=True):
+    for index, (record, data) in enumerate(zip(records, contents, strict=True)):
         path = f"{directory.path}/{record.file}"
-        if ended or next_nonzero(data, 0) == len(data):
-            ended = True
-            recovered.unused.append(record)
-            _set_aside(path, data, 0, recovered)
-            continue
         try:
+            if next_nonzero(data, 0) == len(data):
+                raise BadHeader("it is empty")
             header = decode_file_header(store_id, SEGMENT_MAGIC, data)
             _check_place(path, header, record, recovered.position)
         except (BadHeader, DamagedData) as error:
             reason = error.reason if isinstance(error, DamagedData) else str(error)
-            _refuse_if_proven(path, 0, recovered.position, recovered.proven, reason)
-            ended = True
-            recovered.unused.append(record)
-            _set_aside(path, data, 0, recovered)
-            continue
+            _refuse_if_proven(path, 0, reason, records[index:], contents[index:], recovered)
+            _discard(directory, records[index:], contents[index:], recovered)
+            return
         segment = OpenSegment(record, data, header, FILE_HEADER.size)
         for frame in frames(header.salt, data, segment.end):
             replay(frame, recovered.view, path)
             segment.end, segment.last_frame = frame.end, frame
+            recovered.proven = max(recovered.proven, frame.durable_position)
             yield Progress(segment.end, len(data))
         recovered.open_segments.append(segment)
         recovered.view.forget_parts()
         recovered.position = header.base_position + segment.end
         if next_nonzero(data, segment.end) < len(data):
-            ended = True
-            reason = "a frame's checksum does not match, and later bytes prove that it was durable"
-            _refuse_if_proven(path, segment.end, recovered.position, recovered.proven, reason)
-            _set_aside(path, data, segment.end, recovered)
-    # Zeros where frames were, up to the end of the last file, are damage as well if anything proves the frames.
-    last = recovered.open_segments[-1] if recovered.open_segments else None
-    if last is not None and recovered.proven > recovered.position:
-        path = f"{directory.path}/{last.record.file}"
-        raise DamagedData(path, last.end, "frames that were durable are missing")
+            reason = "a frame's checksum does not match"
+            _refuse_if_proven(path, segment.end, reason, records[index:], contents[index:], recovered)
+            recovered.torn.append(TornTail(path, segment.end, bytes(data[segment.end :]).rstrip(b"\0")))
+            _discard(directory, records[index + 1 :], contents[index + 1 :], recovered)
+            return
 
 
-def _highest_proof(record: SegmentRecord, data: memoryview) -> int:
-    proofs = (frame.durable_position for frame in frames_beyond(int(record.salt, 16), data, 0))
-    return max(proofs, default=0)
+def _refuse_if_proven(
+    path: str,
+    offset: int,
+    reason: str,
+    records: list[SegmentRecord],
+    contents: list[memoryview],
+    recovered: Recovered,
+) -> None:
+    """Bad bytes begin at *offset* of the first of these segments: does any good frame behind them prove them durable?"""
+    for record, data in zip(records, contents, strict=True):
+        for frame in frames_beyond(int(record.salt, 16), data, offset):
+            if frame.durable_position > recovered.position:
+                raise DamagedData(path, offset, f"{reason}, and a later frame proves that it was durable")
+        offset = 0
 
 
-def _refuse_if_proven(path: str, offset: int, position: int, proven: int, reason: str) -> None:
-    if proven > position:
-        raise DamagedData(path, offset, reason)
-
-
-def _set_aside(path: str, data: memoryview, offset: int, recovered: Recovered) -> None:
-    if next_nonzero(data, offset) < len(data):
-        recovered.torn.append(TornTail(path, offset, bytes(data[offset:]).rstrip(b"\0")))
+def _discard(
+    directory: Directory, records: list[SegmentRecord], contents: list[memoryview], recovered: Recovered
+) -> None:
+    for record, data in zip(records, contents, strict=True):
+        recovered.unused.append(record)
+        if next_nonzero(data, 0) < len(data):
+            recovered.torn.append(TornTail(f"{directory.path}/{record.file}", 0, bytes(data).rstrip(b"\0")))
 
 
 def replay(frame: Frame, view: View, path: str) -> None:
