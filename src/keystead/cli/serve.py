@@ -1,0 +1,24 @@
+"""keystead serve: settings in, server runs until it is told to stop."""
+
+from __future__ import annotations
+
+from keystead.cli.options import CommandLine
+from keystead.config import declared
+
+_DESCRIPTION = """\
+Serve a data directory to Redis clients until SIGTERM or Ctrl-C.
+
+Every option may also be set by an environment variable (--max-clients is
+KEYSTEAD_MAX_CLIENTS) or in a TOML file (max-clients = 500). The command line
+wins over the environment, and that over the file."""
+
+
+def run_serve(arguments: list[str]) -> int:
+    """Serve; returns when the server has stopped cleanly."""
+    _, settings = CommandLine("serve", _DESCRIPTION, declared()).parse(arguments)
+    from keystead.cli.log_output import set_up_log
+    from keystead.server.app import serve
+
+    set_up_log(settings)
+    serve(settings)
+    return 0
