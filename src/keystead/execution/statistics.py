@@ -1,0 +1,46 @@
+"""What is counted, for INFO and /metrics; CONFIG RESETSTAT starts over.
+
+What it costs: commands are counted by the chunk, hits and misses by one addition in each reading command (12 ns,
+measured), errors on the road of errors, the rest by whoever meets the event. Calls and times of each command are kept
+only while `latency-tracking` is on (see tables). Must not know: how a figure is shown.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+class Statistics:
+    """Counters since the start or the last CONFIG RESETSTAT."""
+
+    __slots__ = (
+        "commands_processed",
+        "connections_received",
+        "connections_rejected",
+        "errors",
+        "keyspace_hits",
+        "keyspace_misses",
+        "net_input_bytes",
+        "net_output_bytes",
+        "output_buffer_disconnections",
+        "peak_clients",
+        "query_buffer_disconnections",
+    )
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Start over, as CONFIG RESETSTAT does."""
+        self.commands_processed = 0
+        self.keyspace_hits = 0
+        self.keyspace_misses = 0
+        self.errors: Counter[str] = Counter()
+        """Error replies by their first word."""
+        self.connections_received = 0
+        self.connections_rejected = 0
+        self.peak_clients = 0
+        self.net_input_bytes = 0
+        self.net_output_bytes = 0
+        self.query_buffer_disconnections = 0
+        self.output_buffer_disconnections = 0
