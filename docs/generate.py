@@ -1,4 +1,4 @@
-"""Writes the pages that are derived from the code: `make docs`. tests/test_docs.py compares them with what is committed."""
+"""Writes the pages that are derived from the code: `make docs`. tests/test_docs.py compares them with what is there."""
 
 from __future__ import annotations
 
@@ -20,18 +20,24 @@ A setting comes from, strongest first:
 3. a TOML file, when one is named by `--config FILE` or `KEYSTEAD_CONFIG`: `max-clients = 500`
 4. its default
 
-An unknown setting is an error that suggests the right one, in every source, because a misspelt limit is no limit (exit status 78).
-An empty environment variable counts as not set. No file is read unless it is named.
+An unknown setting is an error that suggests the right one, in every source, because a misspelt limit is no limit (exit
+status 78). An empty environment variable counts as not set. No file is read unless it is named.
 
-Sizes are bytes, or have a unit: `kb`, `mb`, `gb` (1024), `k`, `m`, `g` (1000). Times are seconds, or have a unit: `s`, `m`, `h`, `d`, `w`.
-Where the column *while running* has a name, `CONFIG SET` changes the setting under that name without a restart, and `CONFIG REWRITE` writes
-it to the file. `CONFIG GET` shows all.
+Sizes are bytes, or have a unit: `kb`, `mb`, `gb` (1024), `k`, `m`, `g` (1000). Times are seconds, or have a unit: `s`,
+`m`, `h`, `d`, `w`. Where the column *while running* has a name, `CONFIG SET` changes the setting under that name without
+a restart, and `CONFIG REWRITE` writes it to the file. `CONFIG GET` shows all.
 """
 
 _CONFIGURATION_TAIL = """
 ## Fixed
 
 `CONFIG GET` also answers these, for clients that ask; they cannot be changed: {fixed}.
+"""
+
+
+_TABLE_HEAD = """\
+| setting | value | default | what it does | while running |
+| --- | --- | --- | --- | --- |
 """
 
 
@@ -42,9 +48,7 @@ def configuration_page() -> str:
     for setting in declared().values():
         if setting.group != group:
             group = setting.group
-            parts.append(
-                f"\n## {group}\n\n| setting | value | default | what it does | while running |\n| --- | --- | --- | --- | --- |\n"
-            )
+            parts.append(f"\n## {group}\n\n{_TABLE_HEAD}")
         parts.append(_row(setting))
     fixed = ", ".join(
         f"`{name}` = `{value}`" if value else f"`{name}` (empty)" for name, value in FIXED_PARAMETERS.items()
