@@ -224,6 +224,7 @@ PIECES = [
     *(b"a", b"\r", b"\n", b"\r\n", b"a\r\n", b"aXX", b"a\n\n", b"GET\r\n", b"PING\r\n", b"\n*\r\n", b"\r\n$:a\r\n"),
     *(b"+x\r\n", b"(12\r\n", b"=5\r\n", b"txt:a\r\n", b"\nxt:a\r\n", b"\r\n*:a\r\n", b"-E\r\n", b"#f\r\n", b"_\r\n"),
     *(b"~1\r\n", b"|1\r\n", b"%1\r\n", b">1\r\n", b":0\r\n", b":1\r\n", b",0\r\n", b"*", b"$", b"'", b"1"),
+    *(b"-", b"+", b":", b"_", b"#", b",", b"=", b"("),
     *(PING, b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", b"$2\r\n+~\r\n", b"$2\r\na\r\r\n", b"$3\r\n\r\n$\r\n", b"$0\r\n\r\n"),
 ]
 mixtures = st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join)
@@ -267,7 +268,15 @@ def test_the_fast_road_is_taken_by_what_clients_send() -> None:
 
 
 def test_the_fast_road_keeps_nothing_from_what_it_gave_up() -> None:
-    for odd in (b"*2\r\n$1\r\na\r\n", b"*3\r\n", PING + b"*2\r\n", b"*1\r\n+", b"*1\r\n!x", b"*1\r\n$1\r\n+\r\n~3\r\n"):
+    for odd in (
+        b"*2\r\n$1\r\na\r\n",
+        b"*3\r\n",
+        PING + b"*2\r\n",
+        b"*1\r\n+",
+        b"*1\r\n!x",
+        b"*1\r\n$1\r\n+\r\n~3\r\n",
+        PING + b"-",
+    ):
         assert plain_road.parse_plain(odd) is None
         assert plain_road.parse_plain(array(b"GET", b"k") * 2) == [[b"GET", b"k"]] * 2
 

@@ -8,7 +8,8 @@ what a header declares. Why its answer can be trusted when every check below has
 * It took every byte (`has_data()` is false), and no argument is anything but bytes (the join would raise TypeError).
 * Arguments of bytes come from `$`, `+`, `(` and `=` items, lists from `*`, `~` and `|`; `%` and `>` can be iterated
   as well. Where none of the others' marks occurs in the chunk at all, only `*` and `$` can have been used.
-* `has_data()` is false within an array whose next item has not begun, too. But then there are more stars than commands.
+* `has_data()` is false, too, behind the mark of an item whose line has not begun, but then the chunk does not end with
+  a line feed; and within an array whose next item has not begun, but then there are more stars than commands.
 * Where a value contains such marks, `_counted` counts line ends instead.
 * Empty arrays, nulls and other falsy items at the top are left to the strict grammar.
 
@@ -23,6 +24,7 @@ import hiredis
 
 LARGEST_PLAIN_ARRAY = 999
 LARGEST_PLAIN_CHUNK = 65536
+_LINE_FEED = ord("\n")
 
 _LONG_COUNT = re.compile(rb"\*\d{4}").search
 _VERBATIM_HEADER = re.compile(rb"=\d+\r").search
@@ -48,7 +50,7 @@ def parse_plain(data: bytes) -> list[list[bytes]] | None:
             return [command]
     elif data[:1] != b"*":
         return None
-    if len(data) > LARGEST_PLAIN_CHUNK or _LONG_COUNT(data):
+    if data[-1] != _LINE_FEED or len(data) > LARGEST_PLAIN_CHUNK or _LONG_COUNT(data):
         return None
     commands = _checked(data)
     if commands is not None and len(commands) == 1:
