@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 from xxhash import xxh3_64
@@ -28,6 +28,7 @@ from keystead.errors import DamagedData
 
 if TYPE_CHECKING:
     from keystead.engine.files import Directory, File
+    from keystead.engine.values import Value
     from keystead.engine.view import View
 
 _encode = msgspec.msgpack.Encoder().encode

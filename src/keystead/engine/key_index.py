@@ -127,7 +127,7 @@ class KeyIndex:
         """Give the keys of a small block to the block before it (the first takes the second's)."""
         if len(self._blocks) == 1:
             return
-        i = max(i, 1)
+        i = max(i, 2)
         self._blocks[i - 1] += self._blocks[i]
         del self._blocks[i], self._lows[i]
         if len(self._blocks[i - 1]) > 2 * BLOCK_KEYS:

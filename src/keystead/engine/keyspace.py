@@ -402,11 +402,20 @@ class Keyspace:
         if self.open_before:
             self.open_before = {}
 
-    def rebind_from(self, shown: Keyspace) -> None:
-        """This keyspace takes the place of *shown* in a database; until that is durable, others are shown *shown*."""
-        images = Rebound(shown.open_before.shown if isinstance(shown.open_before, Rebound) else shown)
+    def shown_durably(self) -> Keyspace:
+        """What the database that shows this keyspace showed when the open generation began."""
+        return self.open_before.shown if isinstance(self.open_before, Rebound) else self
+
+    def take_place_of(self, shown: Keyspace) -> None:
+        """A database that showed *shown* now shows this one; until that is durable, others are shown *shown*."""
+        images = Rebound(shown)
         images.update(self.open_before)
         self.open_before = images
+
+    def build_index(self) -> Iterator[None]:
+        """Fill the key index, in slices; changes may go on between them."""
+        if self.index is not None:
+            yield from self.index.build(map(list, self.shards))
 
     def all_keys(self) -> Iterator[bytes]:
         """Every stored key, expired or not."""

@@ -64,6 +64,9 @@ class Log:
     """Appends frames. Every frame of a store passes through here, in order."""
 
     def __init__(self, store_id: int, segment: Segment, durable_position: int, reserve_bytes: int) -> None:
+        self.syncs_commits = True
+        """Whether every commit is synced (fsync "always")."""
+        self.sync_under_way = False
         self._store_id = store_id
         self._reserve_bytes = reserve_bytes
         self.segment = segment
@@ -74,6 +77,8 @@ class Log:
         """The highest durable position that a frame in the log states."""
         self.starved = False
         """No space could be reserved: data that grows must be refused."""
+        self.next_sequence = 1
+        """Of the first transaction of the next commit frame; the engine's count."""
         self._unsynced: list[File] = []
         self._held = b""
         """Frames that met a full disk: they keep their place, and are written again when there is room."""
@@ -91,7 +96,7 @@ class Log:
         """Whether frames wait for room on the disk."""
         return bool(self._held)
 
-    def append(self, frames: list[tuple[int, bytes, int]], *, first_sequence: int, time_ms: int) -> bool:
+    def append(self, frames: list[tuple[int, bytes, int]], time_ms: int) -> bool:
         """Write frames of (kind, payload, number) in one go, without syncing; False when the disk had no room for them.
 
         They are then held, and everything after them too, until `resume` writes them. DiskFailure for any other error.
@@ -106,7 +111,7 @@ class Log:
                 kind,
                 payload,
                 number=number,
-                first_sequence=first_sequence,
+                first_sequence=self.next_sequence,
                 time_ms=time_ms,
                 durable_position=self.durable_position,
             )
@@ -128,6 +133,9 @@ class Log:
             self._cut_back()
             return False
         segment.end += len(data)
+        # Zeros go only where nothing was written: this write may have reached beyond what was reserved.
+        segment.zeroed = max(segment.zeroed, segment.end)
+        segment.allocated = max(segment.allocated, segment.end)
         segment.digest.update(data)
         if not self._unsynced or self._unsynced[-1] is not segment.file:
             self._unsynced.append(segment.file)
@@ -176,14 +184,14 @@ class Log:
         else:
             self.starved = False
 
-    def switch(self, first_sequence: int, time_ms: int) -> None:
+    def switch(self, time_ms: int) -> None:
         """Go on in the prepared next segment; the old one is retired, and no frame is held."""
         assert self.next_segment is not None
         assert not self._held
         file, number, salt = self.next_segment
         self.next_segment = None
         old = self.segment
-        base = old.base + old.end
+        base, first_sequence = old.base + old.end, self.next_sequence
         header = encode_file_header(
             self._store_id, FileHeader(SEGMENT_MAGIC, salt, number, base, first_sequence, time_ms)
         )
@@ -198,11 +206,13 @@ class Log:
         if not self._unsynced:
             return None
         files, self._unsynced = tuple(self._unsynced), []
+        self.sync_under_way = True
         return SyncTicket(files, self.segment.base + self.segment.end, turn)
 
     def finish_sync(self, ticket: SyncTicket) -> None:
         """That sync succeeded."""
-        self.durable_position = ticket.position
+        self.sync_under_way = False
+        self.durable_position = max(self.durable_position, ticket.position)
         self.syncs += 1
 
     def sync(self, ticket: SyncTicket) -> None:
@@ -213,3 +223,23 @@ class Log:
         except OSError as error:
             raise DiskFailure(f"syncing the log: {error.strerror}") from error
         self.finish_sync(ticket)
+
+    def sealed(self, segment: Segment) -> None:
+        """A retired segment was synced, cut to its length and recorded as sealed."""
+        self.retired.remove(segment)
+        self._unsynced = [file for file in self._unsynced if file is not segment.file]
+        self.durable_position = max(self.durable_position, segment.base + segment.end)
+        segment.file.close()
+
+    def zero_fill(self, file: File) -> None:
+        """Reserve the space that a new segment begins with. OSError."""
+        file.allocate(0, self._reserve_bytes)
+        for offset in range(0, self._reserve_bytes, ZERO_STEP_BYTES):
+            file.write_at(offset, _ZEROS[: min(ZERO_STEP_BYTES, self._reserve_bytes - offset)])
+
+    def close(self) -> None:
+        """Close every file, without syncing."""
+        for segment in (*self.retired, self.segment):
+            segment.file.close()
+        if self.next_segment is not None:
+            self.next_segment[0].close()

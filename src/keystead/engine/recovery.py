@@ -178,7 +178,7 @@ def _refuse_if_proven(
     contents: list[memoryview],
     recovered: Recovered,
 ) -> None:
-    """Bad bytes begin at *offset* of the first of these segments: does any good frame behind them prove them durable?"""
+    """Bad bytes begin at *offset* of the first of these segments: does a good frame behind them prove them durable?"""
     for record, data in zip(records, contents, strict=True):
         for frame in frames_beyond(int(record.salt, 16), data, offset):
             if frame.durable_position > recovered.position:

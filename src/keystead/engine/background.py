@@ -1,0 +1,126 @@
+"""Where slow disk work is done: in a thread, or right here in tests. One job at a time.
+
+The jobs are plain functions that wait for the disk and hardly use the interpreter, so a thread costs the caller next to
+nothing; only the merge of a checkpoint, which does compute, is another process.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+import msgspec
+
+from keystead.engine.compaction import compact
+from keystead.engine.manifest import CheckpointRecord
+
+if TYPE_CHECKING:
+    from keystead.engine.files import Directory
+
+T = TypeVar("T")
+
+
+class Task(Generic[T]):
+    """A job under way. When `done`, `result` returns what it returned or raises what it raised."""
+
+    def __init__(self, job: Callable[[], T]) -> None:
+        self._job = job
+        self._result: T | None = None
+        self._error: BaseException | None = None
+        self.done = False
+
+    def run(self) -> None:
+        """Do the job, here."""
+        try:
+            self._result = self._job()
+        except BaseException as error:
+            self._error = error
+        self.done = True
+
+    def result(self) -> T:
+        """What came of it; only when `done`."""
+        if self._error is not None:
+            raise self._error
+        return self._result  # type: ignore[return-value]  # T may be None itself
+
+
+class CheckpointFailed(Exception):
+    """The process that makes a checkpoint ended without one. Nothing is lost: the log has everything."""
+
+
+class Background(Protocol):
+    """Where jobs are done."""
+
+    def start(self, job: Callable[[], T]) -> Task[T]:
+        """Begin a job."""
+
+    def compact(self, directory: Directory, number: int) -> CheckpointRecord:
+        """Make a checkpoint of the sealed segments up to *number*; called from within a job."""
+
+    def stop(self) -> None:
+        """End what runs; a checkpoint is abandoned, other jobs are waited for."""
+
+
+class InlineBackground:
+    """Does each job at once, in the caller: for tests and for tools that have nothing else to do."""
+
+    def start(self, job: Callable[[], T]) -> Task[T]:
+        """Do the job and return it done."""
+        task = Task(job)
+        task.run()
+        return task
+
+    def compact(self, directory: Directory, number: int) -> CheckpointRecord:
+        """Merge here."""
+        return compact(directory, number)
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+
+class ThreadBackground:
+    """A thread for each job, and a process of low priority for each checkpoint."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = False
+
+    def start(self, job: Callable[[], T]) -> Task[T]:
+        """Begin a job in a thread of its own: jobs are rare, minutes apart."""
+        task = Task(job)
+        self._thread = threading.Thread(target=task.run, name="keystead-maintenance", daemon=True)
+        self._thread.start()
+        return task
+
+    def compact(self, directory: Directory, number: int) -> CheckpointRecord:
+        """Merge in another process, which ends when this one does: it watches its standard input."""
+        command = [sys.executable, "-m", "keystead.engine.compaction", directory.path, str(number)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if self._stopping:
+            self._process.kill()
+        # Not communicate(): that would close the pipe whose end tells the process that its parent is gone.
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        output = self._process.stdout.read()
+        errors = self._process.stderr.read()
+        status = self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+        self._process = None
+        if status != 0:
+            raise CheckpointFailed(f"exit status {status}: {errors.decode('utf-8', 'replace').strip()[-500:]}")
+        return msgspec.json.decode(output, type=CheckpointRecord)
+
+    def stop(self) -> None:
+        """Kill a checkpoint's process and wait for the thread."""
+        self._stopping = True
+        process = self._process
+        if process is not None:
+            process.kill()
+        if self._thread is not None:
+            self._thread.join()

@@ -1,0 +1,470 @@
+"""The engine: opens a store, takes changes from its single writer, and says what is durable so far.
+
+Owns: databases, the turn being recorded, the order append → sync → durable. Must not know: commands, protocols, who
+waits for what. Synchronous; whoever uses it decides when a turn ends and where a sync is done.
+
+A *turn* is everything recorded between two `end_turn` calls; it becomes one frame. `open_turn` is being recorded,
+`appended_turn` is in the log, `durable_turn` is safe: a reply may depend on turns up to that one only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Final, Literal, NamedTuple
+
+from keystead.engine import manifest as manifests
+from keystead.engine.checkpoint import Progress
+from keystead.engine.clock import Clock, wall_clock_ms
+from keystead.engine.files import Directory, DirectoryLock, System
+from keystead.engine.format import COMMIT, MARK, PART
+from keystead.engine.key_index import KeyIndex
+from keystead.engine.keyspace import SHARDS, Keyspace
+from keystead.engine.log import Log, SyncTicket
+from keystead.engine.maintenance import Background, Maintenance, Retention, ThreadBackground
+from keystead.engine.opening import continue_store, create_store
+from keystead.engine.operations import BIND, SYSTEM, Author
+from keystead.engine.recovery import Recovered, recover
+from keystead.engine.turns import OpenTurn
+from keystead.engine.view import DATABASES, View
+from keystead.errors import DiskFailure
+
+Fsync = Literal["always", "interval", "never"]
+
+OUT_OF_MEMORY: Final = "OOM command not allowed when used memory > 'maxmemory'."
+DISK_FULL: Final = (
+    "MISCONF Errors writing to the AOF file: No space left on device. Reads, deletes and expiry go on; "
+    "writing resumes by itself when there is room."
+)
+MEMORY_CHECK_BYTES = 1 << 18
+"""Memory is looked at again after this much log: what the data grows by is never more than what is logged."""
+EXPIRE_AT_ONCE = 200
+IDLE_STEPS_BEFORE_MARK = 3
+
+
+class Database:
+    """A numbered database: a name for a keyspace. Always use `.keyspace` afresh; FLUSHDB and SWAPDB replace it."""
+
+    __slots__ = ("keyspace", "number")
+
+    def __init__(self, number: int, keyspace: Keyspace) -> None:
+        self.number = number
+        self.keyspace = keyspace
+
+
+class Options(NamedTuple):
+    """What an engine can be told; sizes in bytes, ages in milliseconds."""
+
+    fsync: Fsync = "always"
+    maxmemory: int = 0
+    """Estimated memory of all data above which changes that grow it are refused; 0 for no bound."""
+    segment_bytes: int = 64 << 20
+    reserve_bytes: int = 4 << 20
+    """Log space kept reserved ahead, so that deletes can still be logged on a full disk."""
+    history_max_age_ms: int = 7 * 24 * 3600 * 1000
+    history_max_bytes: int = 1 << 30
+
+
+class EngineInfo(NamedTuple):
+    """Facts for INFO and metrics; true at the moment of asking."""
+
+    keys: int
+    used_bytes: int
+    log_position: int
+    durable_position: int
+    next_sequence: int
+    syncs: int
+    stored_bytes: int
+    checkpoint_bytes: int
+    checkpoint_running: bool
+    checkpoints: int
+    last_checkpoint_ms: int
+    checkpoint_failed: bool
+    expired_keys: int
+    torn_bytes: int
+    generations: int
+
+
+class Engine:
+    """One open store."""
+
+    def __init__(
+        self,
+        path: str,
+        options: Options | None = None,
+        *,
+        system: System | None = None,
+        wall_ms: Callable[[], int] = wall_clock_ms,
+        background: Background | None = None,
+    ) -> None:
+        """Lock the directory (StoreLocked, DirectoryUnusable); `load` must run to its end before anything else."""
+        self.path = path
+        self.options = options or Options()
+        self.clock = Clock(wall_ms)
+        self.turn = OpenTurn()
+        self.ops = self.turn.ops
+        self.open_turn = 1
+        self.appended_turn = 0
+        self.durable_turn = 0
+        self.refusal: str | None = None
+        self.on_refusal_change: Callable[[], None] = lambda: None
+        self.expired_keys = 0
+        self.torn_bytes = 0
+        self.failed: DiskFailure | None = None
+        self.databases: list[Database] = []
+        self.active_expire = True
+        self._next_keyspace = DATABASES
+        self._replaced: list[tuple[int, Keyspace]] = []
+        self._freeing: list[dict[bytes, object]] = []
+        self._expire_at = 0
+        self._idle_steps = 0
+        self._memory_checked_at = 0
+        self._indexing: Iterator[None] | None = None
+        self._background = background
+        self._lock = DirectoryLock.acquire(path)
+        self.directory = Directory(path, system)
+        self.log: Log
+        self.maintenance: Maintenance
+
+    @classmethod
+    def open(cls, path: str, options: Options | None = None, *, system: System | None = None) -> Engine:
+        """A loaded engine."""
+        engine = cls(path, options, system=system)
+        for _ in engine.load():
+            pass
+        return engine
+
+    # --- Start ------------------------------------------------------------------------------------------------------
+
+    def load(self) -> Iterator[Progress]:
+        """Read the store, in steps, or create it. DamagedData, UnknownFormat, DiskFailure; the lock is let go then."""
+        try:
+            yield from self._load()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _load(self) -> Iterator[Progress]:
+        reserve_bytes = self.options.reserve_bytes
+        manifest = manifests.load(self.directory)
+        try:
+            if manifest is None:
+                manifest, self.log = create_store(self.directory, self.clock.now_ms, reserve_bytes)
+                view = View(manifest.seed)
+            else:
+                recovered = Recovered(View(manifest.seed))
+                yield from recover(self.directory, manifest, recovered)
+                self.torn_bytes = sum(len(torn.data) for torn in recovered.torn)
+                view = recovered.view
+                self.log = continue_store(self.directory, manifest, recovered, reserve_bytes)
+        except OSError as error:
+            raise DiskFailure(f"opening {self.path}: {error.strerror}") from error
+        retention = Retention(self.options.history_max_age_ms, self.options.history_max_bytes)
+        self.maintenance = Maintenance(
+            self.directory,
+            manifest,
+            self.log,
+            self._background or ThreadBackground(),
+            self.clock,
+            retention,
+            self.options.segment_bytes,
+        )
+        self.log.syncs_commits = self.options.fsync == "always"
+        self._adopt(view, manifest.seed)
+
+    def _adopt(self, view: View, seed: int) -> None:
+        self.clock.advance_to(view.time_ms)
+        self.log.next_sequence = view.next_sequence
+        self._next_keyspace = view.next_keyspace
+        self._seed = seed
+        for number, keyspace_id in enumerate(view.databases):
+            keyspace = self._new_keyspace(keyspace_id)
+            found = view.keyspaces.get(keyspace_id)
+            if found is not None:
+                keyspace.shards, keyspace.expires = found.shards, found.expires
+                keyspace.payload_bytes = sum(
+                    sum(map(len, shard)) + sum(map(len, shard.values())) for shard in found.shards
+                )
+            self.databases.append(Database(number, keyspace))
+        self._check_refusal()
+
+    def _new_keyspace(self, number: int) -> Keyspace:
+        return Keyspace(number, self._seed, self.clock, self.turn.record, lambda: self.durable_turn)
+
+    # --- Changes ----------------------------------------------------------------------------------------------------
+
+    @property
+    def author(self) -> Author:
+        """Who commits what is recorded from now on; set it once per chunk of a client's input."""
+        return self.turn.author
+
+    @author.setter
+    def author(self, author: Author) -> None:
+        self.turn.author = author
+
+    def end_group(self, start: int) -> None:
+        """Make everything recorded since `len(engine.ops)` was *start* one transaction."""
+        self.turn.end_group(start)
+
+    def flush(self, database: Database) -> None:
+        """Empty a database by binding a new keyspace to it: at once, however many keys there are."""
+        old = database.keyspace
+        if not len(old):
+            return
+        new = self._new_keyspace(self._next_keyspace)
+        self._next_keyspace += 1
+        if old.index is not None:
+            new.index = KeyIndex()
+        self._bind(database, new)
+        self._replaced.append((self.open_turn, old))
+
+    def flush_all(self) -> None:
+        """Empty every database, as one transaction."""
+        start = len(self.ops)
+        for database in self.databases:
+            self.flush(database)
+        self.end_group(start)
+
+    def swap(self, one: Database, other: Database) -> None:
+        """Let two databases show each other's keyspace, as one transaction."""
+        if one is other:
+            return
+        start = len(self.ops)
+        first, second = one.keyspace, other.keyspace
+        shown_first, shown_second = first.shown_durably(), second.shown_durably()
+        first.touch_all(second)
+        second.touch_all(first)
+        first.watched, second.watched = second.watched, first.watched  # one watches a key of a database
+        first.watched, second.watched = second.watched, first.watched  # watches belong to the database
+        self._show(one, second, shown_first)
+        self._show(other, first, shown_second)
+        self.end_group(start)
+
+    def _bind(self, database: Database, new: Keyspace) -> None:
+        old = database.keyspace
+        old.touch_all(new)
+        new.watched, old.watched = old.watched, {}
+        self._show(database, new, old.shown_durably())
+
+    def _show(self, database: Database, keyspace: Keyspace, instead_of: Keyspace) -> None:
+        keyspace.take_place_of(instead_of)
+        database.keyspace = keyspace
+        self.turn.record((BIND, database.number, keyspace.id))
+
+    # --- Turns and syncs --------------------------------------------------------------------------------------------
+
+    def end_turn(self) -> int:
+        """Append what the open turn recorded as one frame, without syncing; the number of the last ended turn.
+
+        DiskFailure is final. A full disk is not: the frame is held, and `appended_turn` stays behind until there is
+        room.
+        """
+        if not self.ops:
+            return self.open_turn - 1
+        encoded = self.turn.encode()
+        frames = [(PART, payload, group) for group, payload in encoded.parts]
+        frames.append((COMMIT, encoded.payload, encoded.transactions))
+        turn = self.open_turn
+        self.open_turn += 1
+        written = self._final(lambda: self.log.append(frames, self.clock.now_ms))
+        self.log.next_sequence += encoded.transactions
+        self._idle_steps = 0
+        if written:
+            self._appended(turn)
+        if self.log.starved or self.log.position - self._memory_checked_at > MEMORY_CHECK_BYTES:
+            self._check_refusal()
+        return turn
+
+    def _appended(self, turn: int) -> None:
+        self.appended_turn = turn
+        if self.options.fsync != "always":
+            # The choice was made to answer before the sync: nothing waits, and nothing is hidden.
+            self.durable_turn = turn
+            for keyspace in self._keyspaces_with_images():
+                keyspace.forget_before_images()
+
+    def begin_sync(self) -> SyncTicket | None:
+        """What to sync so that all turns appended so far are durable; None when they are. One sync at a time.
+
+        While frames are held for want of space nothing is begun: the before-images of held and written turns are not
+        kept apart. What was written then waits for room as well.
+        """
+        if self.log.holding:
+            return None
+        assert not self.ops, "end the turn first: a sync must not move the before-images of what is not in the log"
+        ticket = self.log.begin_sync(self.appended_turn)
+        if ticket is not None:
+            for keyspace in self._keyspaces_with_images():
+                keyspace.begin_sync()
+        return ticket
+
+    def finish_sync(self, ticket: SyncTicket) -> None:
+        """The sync of *ticket* succeeded, and only then: now its turns are durable."""
+        self.log.finish_sync(ticket)
+        self.durable_turn = max(self.durable_turn, ticket.turn)
+        for keyspace in self._keyspaces_with_images():
+            keyspace.finish_sync()
+        if self._replaced:
+            self._free_replaced()
+
+    def sync(self) -> None:
+        """Sync here and now. DiskFailure is final."""
+        ticket = self.begin_sync()
+        if ticket is not None:
+            self._final(lambda: self.log.sync(ticket))
+            self.finish_sync(ticket)
+
+    def _final(self, action: Callable[[], bool | None]) -> bool | None:
+        if self.failed is not None:
+            raise self.failed
+        try:
+            return action()
+        except DiskFailure as error:
+            self.failed = error
+            raise
+
+    def _keyspaces_with_images(self) -> list[Keyspace]:
+        return [database.keyspace for database in self.databases] + [keyspace for _, keyspace in self._replaced]
+
+    def _free_replaced(self) -> None:
+        durable = [keyspace for turn, keyspace in self._replaced if turn <= self.durable_turn]
+        self._replaced = [(turn, keyspace) for turn, keyspace in self._replaced if turn > self.durable_turn]
+        for keyspace in durable:
+            self._freeing += [shard for shard in (*keyspace.shards, *keyspace.expires) if shard]  # type: ignore[misc]
+            keyspace.shards, keyspace.expires = [], []
+
+    # --- Housekeeping -----------------------------------------------------------------------------------------------
+
+    def housekeep(self, budget_ms: float) -> None:
+        """A slice of whatever waits; call it every 100 ms or oftener. It may record operations: end the turn after it.
+
+        Expiry, freeing of flushed keyspaces, the key index, space for the log, the mark of an idle log, and the next
+        step of maintenance, each bounded.
+        """
+        if self.failed is not None:
+            raise self.failed
+        self.clock.refresh()
+        deadline = time.perf_counter() + budget_ms / 1000
+        if self.options.fsync != "always" and self._replaced:
+            self._free_replaced()
+        if self.active_expire:
+            self._expire_slice(int(budget_ms * 1000))
+        while self._freeing and time.perf_counter() < deadline:
+            self._freeing.pop()
+        while self._indexing is not None and time.perf_counter() < deadline:
+            if next(self._indexing, self) is self:
+                self._indexing = None
+        if self.log.holding or self.log.starved:
+            self._resume()
+        self._mark_when_idle()
+        self._final(self.maintenance.step)
+        self._check_refusal()
+
+    def _expire_slice(self, keys: int) -> None:
+        """Look at up to *keys* expiries, shard by shard, so that each shard is visited about every five seconds."""
+        author, self.author = self.author, SYSTEM
+        looked_at = 0
+        for _ in range(SHARDS // 50 + 1):
+            self._expire_at = (self._expire_at + 1) % SHARDS
+            for database in self.databases:
+                expires = database.keyspace.expires[self._expire_at]
+                if expires:
+                    looked_at += len(expires)
+                    self.expired_keys += database.keyspace.expire_due(self._expire_at, EXPIRE_AT_ONCE)
+            if looked_at > keys:
+                break
+        self.author = author
+
+    def _resume(self) -> None:
+        if self._final(self.log.resume):
+            last = self.open_turn - 1
+            if last > self.appended_turn:
+                self._appended(last)
+
+    def _mark_when_idle(self) -> None:
+        # So that a torn tail can be told from damage in what was written last.
+        self._idle_steps += 1
+        log = self.log
+        if (
+            self._idle_steps > IDLE_STEPS_BEFORE_MARK
+            and log.durable_position > log.marked_position
+            and log.durable_position == log.position
+        ):
+            self.append_mark()
+
+    def append_mark(self) -> None:
+        """Write a frame that says how far the log is durable."""
+        self._final(lambda: self.log.append([(MARK, b"", 0)], self.clock.now_ms))
+
+    def build_index(self) -> None:
+        """Build the ordered key indexes in later housekeeping slices, unless they exist."""
+        keyspaces = [database.keyspace for database in self.databases if database.keyspace.index is None]
+        for keyspace in keyspaces:
+            keyspace.index = KeyIndex()
+        if keyspaces:
+            self._indexing = (step for keyspace in keyspaces for step in keyspace.build_index())
+
+    def request_checkpoint(self) -> None:
+        """Make a checkpoint as soon as possible."""
+        self.maintenance.request_checkpoint()
+
+    def _check_refusal(self) -> None:
+        self._memory_checked_at = self.log.position
+        refusal = None
+        if self.log.starved or self.log.holding:
+            refusal = DISK_FULL
+        elif self.options.maxmemory and self.used_bytes() > self.options.maxmemory:
+            refusal = OUT_OF_MEMORY
+        if refusal != self.refusal:
+            self.refusal = refusal
+            self.on_refusal_change()
+
+    def used_bytes(self) -> int:
+        """Estimated memory of all data."""
+        return sum(database.keyspace.used_bytes() for database in self.databases)
+
+    def info(self) -> EngineInfo:
+        """The engine's facts."""
+        maintenance = self.maintenance
+        generations = maintenance.manifest.generations
+        newest = generations[-1].checkpoint
+        return EngineInfo(
+            keys=sum(len(database.keyspace) for database in self.databases),
+            used_bytes=self.used_bytes(),
+            log_position=self.log.position,
+            durable_position=self.log.durable_position,
+            next_sequence=self.log.next_sequence,
+            syncs=self.log.syncs,
+            stored_bytes=sum(generation.stored_bytes() for generation in generations) + self.log.segment.end,
+            checkpoint_bytes=newest.length if newest else 0,
+            checkpoint_running=maintenance.checkpoint_running,
+            checkpoints=maintenance.checkpoints,
+            last_checkpoint_ms=maintenance.last_checkpoint_ms,
+            checkpoint_failed=maintenance.checkpoint_failed,
+            expired_keys=self.expired_keys,
+            torn_bytes=self.torn_bytes,
+            generations=len(generations),
+        )
+
+    # --- End --------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End the turn, sync, mark the log as whole, let the directory go. DiskFailure when that cannot be done."""
+        try:
+            self.maintenance.stop()
+            if self.failed is None:
+                self.end_turn()
+                if self.log.holding:
+                    self._resume()
+                self.sync()
+                if not self.log.holding and self.log.durable_position > self.log.marked_position:
+                    self.append_mark()
+                    self.sync()
+        finally:
+            self.log.close()
+            self._lock.release()
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the descriptors without touching what the parent has."""
+        self._lock.abandon()
+        self.log.close()

@@ -1,0 +1,265 @@
+"""Rotation, sealing, checkpoints, retention: what becomes of files. The only writer of the manifest.
+
+Owns: when each step happens. `step` decides and never waits; the steps themselves are jobs in the background, one at a
+time, each a function of a manifest that returns the next one. Must not know: keyspaces, turns.
+"""
+
+from __future__ import annotations
+
+import copy
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from keystead.engine import manifest as manifests
+from keystead.engine.background import Background, CheckpointFailed, InlineBackground, Task, ThreadBackground
+from keystead.engine.format import FILE_HEADER
+from keystead.engine.log import NO_SPACE, Log, Segment
+from keystead.engine.manifest import CheckpointRecord, Generation, Manifest, SegmentRecord
+from keystead.errors import DamagedData, DiskFailure
+
+if TYPE_CHECKING:
+    from keystead.engine.clock import Clock
+    from keystead.engine.files import Directory, File
+
+__all__ = ["Background", "InlineBackground", "Maintenance", "Retention", "ThreadBackground"]
+
+RETRY_MS = 30_000
+"""How long after a checkpoint failed the next one is tried by itself."""
+
+
+class Retention(NamedTuple):
+    """How much history is kept beside the newest generation."""
+
+    max_age_ms: int
+    max_bytes: int
+
+
+class Maintenance:
+    """Looks after the files of one open store."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        manifest: Manifest,
+        log: Log,
+        background: Background,
+        clock: Clock,
+        retention: Retention,
+        segment_bytes: int,
+    ) -> None:
+        self._directory = directory
+        self.manifest = manifest
+        self._log = log
+        self._background = background
+        self._clock = clock
+        self.retention = retention
+        self._segment_bytes = segment_bytes
+        self._task: Task[Callable[[], None]] | None = None
+        self._wanted_up_to = 0
+        """A checkpoint up to this segment was asked for."""
+        self._not_before_ms = 0
+        self.checkpoint_running = False
+        self.checkpoint_failed = False
+        self.failure_reason = ""
+        self.checkpoints = 0
+        self.last_checkpoint_ms = clock.now_ms
+
+    @property
+    def busy(self) -> bool:
+        """Whether a checkpoint runs or is asked for."""
+        return self.checkpoint_running or self._wanted_up_to > 0
+
+    def request_checkpoint(self) -> None:
+        """A checkpoint of everything committed so far, as soon as it can be made."""
+        has_frames = self._log.segment.end > FILE_HEADER.size
+        self._wanted_up_to = self._log.segment.number if has_frames else self._log.segment.number - 1
+        self._not_before_ms = 0
+
+    def step(self) -> None:
+        """Take in what a job has done, or start the job that is due. DiskFailure is final."""
+        if self._task is not None:
+            if not self._task.done:
+                return
+            task, self._task = self._task, None
+            self._take_in(task)
+        job = self._next_job()
+        if job is not None:
+            self._task = self._background.start(job)
+            if self._task.done:
+                self.step()
+
+    def _take_in(self, task: Task[Callable[[], None]]) -> None:
+        was_checkpoint, self.checkpoint_running = self.checkpoint_running, False
+        try:
+            task.result()()
+        except (CheckpointFailed, DamagedData) as error:
+            self._checkpoint_failed(str(error))
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise DiskFailure(f"maintaining {self._directory.path}: {error.strerror}") from error
+            self._not_before_ms = self._clock.now_ms + 1000
+            if was_checkpoint:
+                self._checkpoint_failed(str(error))
+
+    def _checkpoint_failed(self, reason: str) -> None:
+        self.checkpoint_failed = True
+        self.failure_reason = reason
+        self._wanted_up_to = 0
+        self._not_before_ms = self._clock.now_ms + RETRY_MS
+
+    # --- What is due ------------------------------------------------------------------------------------------------
+
+    def _next_job(self) -> Callable[[], Callable[[], None]] | None:
+        log = self._log
+        if log.retired:
+            return self._seal_job(log.retired[0]) if self._may_seal(log.retired[0]) else None
+        if self._clock.now_ms < self._not_before_ms or log.holding:
+            return None
+        full = log.segment.end >= self._segment_bytes
+        asked = 0 < log.segment.number <= self._wanted_up_to
+        if log.next_segment is None and (asked or log.segment.end >= self._segment_bytes // 2):
+            return self._prepare_job()
+        if log.next_segment is not None and (asked or full):
+            log.switch(self._clock.now_ms)
+            return self._next_job() if log.retired and self._may_seal(log.retired[0]) else None
+        if self._checkpoint_due():
+            return self._checkpoint_job()
+        if self._expired_generations(self.manifest):
+            return self._retention_job()
+        return None
+
+    def _may_seal(self, segment: Segment) -> bool:
+        # With fsync "always" sealing waits for the commits' own sync; otherwise it does the syncing.
+        return not self._log.sync_under_way and (
+            self._log.durable_position >= segment.base + segment.end or not self._log.syncs_commits
+        )
+
+    def _sealed(self) -> list[SegmentRecord]:
+        return [record for record in self.manifest.current.segments if record.length is not None]
+
+    def _checkpoint_due(self) -> bool:
+        sealed = self._sealed()
+        if self._wanted_up_to:
+            if not sealed:
+                self._checkpoint_made()  # everything is in the last one already
+                return False
+            return True
+        checkpoint = self.manifest.current.checkpoint
+        limit = max(checkpoint.length if checkpoint else 0, self._segment_bytes)
+        return sum(record.length or 0 for record in sealed) >= limit
+
+    def _checkpoint_made(self) -> None:
+        self._wanted_up_to = 0
+        self.checkpoint_failed = False
+        self.checkpoints += 1
+        self.last_checkpoint_ms = self._clock.now_ms
+
+    # --- Jobs: run in the background, touch no state of this object; what they return is run in the foreground -----
+
+    def _prepare_job(self) -> Callable[[], Callable[[], None]]:
+        manifest, directory, log = copy.deepcopy(self.manifest), self._directory, self._log
+        record = SegmentRecord(log.segment.number + 1, f"{secrets.randbits(64):016x}")
+
+        def job() -> Callable[[], None]:
+            directory.remove(record.file)
+            file = directory.create(record.file)
+            try:
+                log.zero_fill(file)
+                file.sync()
+                directory.sync()
+                manifest.current.segments.append(record)
+                # Named in a durable manifest before the first acknowledgement into it.
+                manifests.store(directory, manifest)
+            except BaseException:
+                file.close()
+                raise
+            return lambda: self._prepared(manifest, file, record)
+
+        return job
+
+    def _prepared(self, manifest: Manifest, file: File, record: SegmentRecord) -> None:
+        self.manifest = manifest
+        self._log.next_segment = (file, record.number, int(record.salt, 16))
+
+    def _seal_job(self, segment: Segment) -> Callable[[], Callable[[], None]]:
+        manifest, directory = copy.deepcopy(self.manifest), self._directory
+
+        def job() -> Callable[[], None]:
+            segment.file.truncate(segment.end)
+            segment.file.sync()
+            record = next(record for record in manifest.current.segments if record.number == segment.number)
+            record.length, record.checksum = segment.end, segment.digest.hexdigest()
+            record.time_ms = segment.last_ms
+            manifests.store(directory, manifest)
+            return lambda: self._sealed_one(manifest, segment)
+
+        return job
+
+    def _sealed_one(self, manifest: Manifest, segment: Segment) -> None:
+        self.manifest = manifest
+        self._log.sealed(segment)
+
+    def _checkpoint_job(self) -> Callable[[], Callable[[], None]]:
+        manifest, directory, background = copy.deepcopy(self.manifest), self._directory, self._background
+        number = self._sealed()[-1].number
+        self.checkpoint_running = True
+
+        def job() -> Callable[[], None]:
+            record = background.compact(directory, number)
+            begin_generation(manifest, record)
+            manifests.store(directory, manifest)
+            return lambda: self._installed(manifest)
+
+        return job
+
+    def _installed(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self._checkpoint_made()
+
+    def _retention_job(self) -> Callable[[], Callable[[], None]]:
+        manifest, directory = copy.deepcopy(self.manifest), self._directory
+        dropped = self._expired_generations(manifest)
+
+        def job() -> Callable[[], None]:
+            names = manifest.files()
+            del manifest.generations[:dropped]
+            manifests.store(directory, manifest)
+            # Only after the manifest that no longer names them is durable.
+            for name in sorted(names - manifest.files()):
+                directory.remove(name)
+            directory.sync()
+            return lambda: self._dropped(manifest)
+
+        return job
+
+    def _dropped(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+
+    def _expired_generations(self, manifest: Manifest) -> int:
+        """How many of the oldest generations retention lets go; never the newest."""
+        old = manifest.generations[:-1]
+        oldest_ms = self._clock.now_ms - self.retention.max_age_ms
+        kept_bytes = sum(generation.stored_bytes() for generation in old)
+        dropped = 0
+        for generation in old:
+            if generation.last_ms() >= oldest_ms and kept_bytes <= self.retention.max_bytes:
+                break
+            kept_bytes -= generation.stored_bytes()
+            dropped += 1
+        return dropped
+
+    def stop(self) -> None:
+        """End what runs, and take it in."""
+        self._background.stop()
+        if self._task is not None and self._task.done:
+            task, self._task = self._task, None
+            self._take_in(task)
+
+
+def begin_generation(manifest: Manifest, record: CheckpointRecord) -> None:
+    """Make *record* the start of a new generation, with the segments after it."""
+    old = manifest.current
+    later = [segment for segment in old.segments if segment.number > record.number]
+    old.segments = [segment for segment in old.segments if segment.number <= record.number]
+    manifest.generations.append(Generation(record, later))

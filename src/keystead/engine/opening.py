@@ -1,0 +1,203 @@
+"""From a directory to a log that can be appended to: creates a new store, or makes what recovery read fit to go on.
+
+Owns: the order of writes at a start. Must not know: keyspaces in use, turns, the server.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+
+from xxhash import xxh3_64
+
+from keystead.engine import manifest as manifests
+from keystead.engine.files import Directory
+from keystead.engine.format import (
+    FILE_HEADER,
+    MARK,
+    SEGMENT_MAGIC,
+    FileHeader,
+    encode_file_header,
+    encode_frame,
+    frames,
+)
+from keystead.engine.log import Log, Segment
+from keystead.engine.manifest import Generation, Manifest, SegmentRecord
+from keystead.engine.recovery import OpenSegment, Recovered, TornTail
+
+
+def create_store(directory: Directory, now_ms: int, reserve_bytes: int) -> tuple[Manifest, Log]:
+    """A new, empty store: its first segment, then the manifest that names it."""
+    manifest = Manifest(f"{secrets.randbits(64):016x}", f"{secrets.randbits(64):016x}", [Generation(None, [])])
+    _remove_strangers(directory, manifest)  # a creation that was interrupted before its manifest
+    log = _start_segment(directory, manifest, 1, 0, 1, now_ms, reserve_bytes)
+    directory.sync()
+    manifests.store(directory, manifest)
+    return manifest, log
+
+
+def continue_store(directory: Directory, manifest: Manifest, recovered: Recovered, reserve_bytes: int) -> Log:
+    """The log of a recovered store, ready to be appended to. Everything recovered is durable when this returns.
+
+    What lies above the last proven position is written again into a new segment and synced: a crash may have left it
+    in the page cache only, and after a failed sync that cache holds what the disk does not.
+    """
+    for torn in recovered.torn:
+        _keep(directory, torn)
+    generation = manifest.current
+    generation.segments = [record for record in generation.segments if record not in recovered.unused]
+    clean = _clean_end(recovered)
+    rewritten = [] if clean else _frames_above(recovered.open_segments, recovered.proven)
+    before = manifests.render(manifest)
+    for segment in recovered.open_segments[: -1 if clean else None]:
+        _seal(generation, segment, min(segment.end, recovered.proven - segment.header.base_position), recovered)
+    if clean is not None:
+        log = _reopen(directory, manifest, clean, reserve_bytes)
+    else:
+        number = max((record.number for record in generation.segments), default=_last_number(manifest)) + 1
+        number = max([number, *(record.number + 1 for record in recovered.unused)])
+        view = recovered.view
+        first_sequence = rewritten[0][1] if rewritten else view.next_sequence
+        log = _start_segment(
+            directory, manifest, number, recovered.proven, first_sequence, view.time_ms, reserve_bytes, rewritten
+        )
+        directory.sync()
+    if not clean or manifests.render(manifest) != before or recovered.unused:
+        manifests.store(directory, manifest)
+    # Only now, with the new manifest durable, may what it no longer names go.
+    for segment in recovered.open_segments:
+        _cut(directory, generation, segment)
+    _remove_strangers(directory, manifest)
+    directory.sync()
+    return log
+
+
+def _clean_end(recovered: Recovered) -> OpenSegment | None:
+    """The segment to go on in, when a mark at the log's end proves everything before it durable."""
+    if not recovered.open_segments or recovered.torn:
+        return None
+    segment = recovered.open_segments[-1]
+    mark = segment.last_frame
+    if mark is None or mark.kind != MARK:
+        return None
+    proves_all = mark.durable_position == segment.header.base_position + mark.offset
+    return segment if proves_all else None
+
+
+def _reopen(directory: Directory, manifest: Manifest, segment: OpenSegment, reserve_bytes: int) -> Log:
+    # The mark itself is above the last proven position, so it is written again, in its place, and synced.
+    mark = segment.last_frame
+    assert mark is not None
+    header = segment.header
+    file = directory.open(segment.record.file)
+    data = encode_frame(
+        header.salt,
+        mark.offset,
+        MARK,
+        b"",
+        first_sequence=mark.first_sequence,
+        time_ms=mark.time_ms,
+        durable_position=mark.durable_position,
+    )
+    file.write_at(mark.offset, data)
+    file.sync()
+    end = mark.offset + len(data)
+    size = len(segment.data)
+    digest = xxh3_64(segment.data[:end])
+    live = Segment(
+        file, header.number, header.salt, header.base_position, header.first_sequence, end, digest, mark.time_ms
+    )
+    live.zeroed = live.allocated = size
+    log = Log(manifest.store_id, live, header.base_position + end, reserve_bytes)
+    log.marked_position = log.durable_position
+    log.reserve()
+    return log
+
+
+def _start_segment(
+    directory: Directory,
+    manifest: Manifest,
+    number: int,
+    base: int,
+    first_sequence: int,
+    created_ms: int,
+    reserve_bytes: int,
+    rewritten: Iterable[tuple[int, int, int, int, bytes]] = (),
+) -> Log:
+    salt = secrets.randbits(64)
+    record = SegmentRecord(number, f"{salt:016x}")
+    manifest.current.segments.append(record)
+    directory.remove(record.file)
+    file = directory.create(record.file)
+    header = FileHeader(SEGMENT_MAGIC, salt, number, base, first_sequence, created_ms)
+    live = Segment(file, number, salt, base, first_sequence, 0, xxh3_64(), created_ms)
+    data = bytearray(encode_file_header(manifest.store_id, header))
+    for kind, sequence, time_ms, frame_number, payload in rewritten:
+        data += encode_frame(
+            salt,
+            len(data),
+            kind,
+            payload,
+            number=frame_number,
+            first_sequence=sequence,
+            time_ms=time_ms,
+            durable_position=base,
+        )
+    file.write_at(0, bytes(data))
+    live.end = live.zeroed = live.allocated = len(data)
+    live.digest.update(data)
+    log = Log(manifest.store_id, live, base + len(data), reserve_bytes)
+    log.reserve()
+    file.sync()
+    log.marked_position = base if len(data) > FILE_HEADER.size else log.durable_position
+    return log
+
+
+def _frames_above(segments: list[OpenSegment], proven: int) -> list[tuple[int, int, int, int, bytes]]:
+    return [
+        (frame.kind, frame.first_sequence, frame.time_ms, frame.number, bytes(frame.payload))
+        for segment in segments
+        for frame in frames(segment.header.salt, segment.data, FILE_HEADER.size)
+        if frame.offset + segment.header.base_position >= proven and frame.kind != MARK
+    ]
+
+
+def _seal(generation: Generation, segment: OpenSegment, length: int, recovered: Recovered) -> None:
+    """Record a segment as sealed at *length*; one of which nothing is proven leaves the generation."""
+    record = segment.record
+    if length < FILE_HEADER.size:
+        generation.segments.remove(record)
+        return
+    record.length = length
+    record.checksum = xxh3_64(segment.data[:length]).hexdigest()
+    record.time_ms = recovered.view.time_ms
+
+
+def _cut(directory: Directory, generation: Generation, segment: OpenSegment) -> None:
+    record = segment.record
+    if record in generation.segments and record.length is not None and record.length < len(segment.data):
+        with directory.open(record.file) as file:
+            file.truncate(record.length)
+            file.sync()
+
+
+def _keep(directory: Directory, torn: TornTail) -> None:
+    name = f"{torn.file.rpartition('/')[2]}.{torn.offset}.broken"
+    directory.remove(name)
+    with directory.create(name) as file:
+        file.write_at(0, torn.data)
+        file.sync()
+
+
+def _last_number(manifest: Manifest) -> int:
+    generation = manifest.current
+    return generation.checkpoint.number if generation.checkpoint else 0
+
+
+def _remove_strangers(directory: Directory, manifest: Manifest) -> None:
+    """Remove what an interrupted checkpoint, rotation or replacement left: our kinds of file that no manifest names."""
+    known = manifest.files()
+    for name in directory.names():
+        ours = name.endswith((".log", ".ckp", ".tmp"))
+        if ours and name not in known:
+            directory.remove(name)

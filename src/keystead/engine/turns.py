@@ -1,0 +1,114 @@
+"""The open turn: what has been recorded since the last frame, and how it becomes entries.
+
+Owns: transactions, groups and authors within a turn. Must not know: keyspaces, files, sync.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from keystead.engine import operations as op
+from keystead.engine.operations import SYSTEM, Author, encode_entries
+
+SPLIT_BYTES = 1 << 20
+"""A turn whose entries encode to more is looked through for large transactions."""
+PART_BYTES = 1 << 18
+LARGE_TRANSACTION_BYTES = 1 << 16
+
+
+class EncodedTurn(NamedTuple):
+    """A turn's frames: the parts that travel before, each (group, payload), and the commit frame's payload."""
+
+    transactions: int
+    parts: list[tuple[int, bytes]]
+    payload: bytes
+
+
+class OpenTurn:
+    """Collects operations. `record` is `ops.append` itself, the cheapest call there is; so `ops` is never replaced."""
+
+    __slots__ = ("_author", "_authors", "_groups", "_next_part", "ops", "record")
+
+    def __init__(self) -> None:
+        self.ops: list[tuple[Any, ...]] = []
+        self.record = self.ops.append
+        self._author = SYSTEM
+        self._authors = [(0, SYSTEM)]
+        self._groups: list[tuple[int, int]] = []
+        self._next_part = 1
+
+    @property
+    def author(self) -> Author:
+        """Who commits the operations recorded from now on."""
+        return self._author
+
+    @author.setter
+    def author(self, author: Author) -> None:
+        if author is not self._author:
+            self._author = author
+            start = len(self.ops)
+            if self._authors[-1][0] == start:
+                self._authors[-1] = (start, author)  # the author before recorded nothing
+            else:
+                self._authors.append((start, author))
+
+    def end_group(self, start: int) -> None:
+        """Make the operations from *start* on one transaction; groups ended inside it are merged into it."""
+        groups = self._groups
+        while groups and groups[-1][0] >= start:
+            groups.pop()
+        if len(self.ops) - start > 1:
+            groups.append((start, len(self.ops) - start))
+
+    def encode(self) -> EncodedTurn:
+        """The turn as entries; the next turn begins, with the same author."""
+        single = len(self._authors) == 1 and not self._groups
+        entries = [_author_entry(self._author), *self.ops] if single else self._entries()
+        transactions = len(self.ops) - sum(length - 1 for _, length in self._groups)
+        parts: list[tuple[int, bytes]] = []
+        payload = encode_entries(entries)
+        if len(payload) > SPLIT_BYTES:
+            entries, parts = self._split(entries)
+            payload = encode_entries(entries)
+        self.ops.clear()
+        self._groups.clear()
+        self._authors[:] = [(0, self._author)]
+        return EncodedTurn(transactions, parts, payload)
+
+    def _entries(self) -> list[tuple[Any, ...]]:
+        """The operations with the markers that say who committed them and which belong together."""
+        markers: list[tuple[int, int, tuple[Any, ...]]] = [
+            (start, 0, _author_entry(author)) for start, author in self._authors
+        ]
+        markers += [(start, 1, (op.GROUP, length)) for start, length in self._groups]
+        markers.sort(key=lambda marker: marker[:2])
+        entries: list[tuple[Any, ...]] = []
+        done = 0
+        for position, _, marker in markers:
+            entries += self.ops[done:position]
+            entries.append(marker)
+            done = position
+        return entries + self.ops[done:]
+
+    def _split(self, entries: list[tuple[Any, ...]]) -> tuple[list[tuple[Any, ...]], list[tuple[int, bytes]]]:
+        """Move transactions of more than 64 KiB into part groups."""
+        kept: list[tuple[Any, ...]] = []
+        parts: list[tuple[int, bytes]] = []
+        i = 0
+        while i < len(entries):
+            tag = entries[i][0]
+            end = i + 1 + (entries[i][1] if tag == op.GROUP else 0)
+            transaction = entries[i:end]
+            payload = encode_entries(transaction[1:] if tag == op.GROUP else transaction)
+            if tag != op.AUTHOR and len(payload) > LARGE_TRANSACTION_BYTES:
+                parts += [(self._next_part, payload[at : at + PART_BYTES]) for at in range(0, len(payload), PART_BYTES)]
+                kept.append((op.PARTS, self._next_part, len(payload)))
+                self._next_part = self._next_part % 0xFFFF_FFFF + 1
+            else:
+                kept += transaction
+            i = end
+        return kept, parts
+
+
+def _author_entry(author: Author) -> tuple[Any, ...]:
+    return (op.AUTHOR, author.user, author.client)
