@@ -86,7 +86,7 @@ def start(command: list[str], port: int, directory: Path) -> Server:
 
 
 def start_redis(directory: Path, *options: str) -> Server:
-    """A redis-server without persistence unless `options` ask for it. FileNotFoundError if the package is not installed."""
+    """A redis-server, without persistence unless `options` ask for it. FileNotFoundError if it is not installed."""
     directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", ""]

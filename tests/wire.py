@@ -1,7 +1,7 @@
 """A Redis client of the barest kind, for tests: bytes out, replies in with every type tag kept.
 
-It must not hide anything a server says: a null bulk and a null array differ, an error is a value, a closed connection is an
-answer. Real clients (redis-py) have their own tests in test_clients.py.
+It must not hide anything a server says: a null bulk and a null array differ, an error is a value, a closed
+connection is an answer. Real clients (redis-py) have their own tests in test_clients.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ TIMEOUT_SECONDS = 10.0
 
 
 class Reply(NamedTuple):
-    """One parsed reply: the type byte of RESP2 or RESP3 (or `closed`), and its content; arrays, sets, pushes and maps hold Replies."""
+    """One parsed reply: the type byte of RESP2 or RESP3 (or `closed`), and its content; its parts are Replies."""
 
     kind: str
     value: Any

@@ -10,16 +10,15 @@ case = family.case
 
 NO_OFFSET = "-ERR bit offset is not an integer or out of range"
 NO_BIT = "-ERR bit is not an integer or out of range"
-NO_TYPE = (
-    "-ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
-)
+NO_TYPE = "-ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
 
 case(
     "wrong number of arguments for bits",
     *[
         (line, arity(line.split()[0].lower()))
         for line in (
-            "SETBIT", "SETBIT k", "SETBIT k 0", "SETBIT k 0 1 2", "GETBIT", "GETBIT k", "GETBIT k 0 1", "BITCOUNT", "BITPOS", "BITPOS k",
+            "SETBIT", "SETBIT k", "SETBIT k 0", "SETBIT k 0 1 2", "GETBIT", "GETBIT k", "GETBIT k 0 1", "BITCOUNT",
+            "BITPOS", "BITPOS k",
             "BITOP", "BITOP AND", "BITOP AND d", "BITFIELD", "BITFIELD_RO",
         )
     ],
@@ -44,11 +43,26 @@ case(
     "SETBIT k 4095 1",
     "STRLEN k",
 )
-case("SETBIT on text and numbers", "SET k foobar", "SETBIT k 6 1", "GET k", "SET n 10", "SETBIT n 7 0", ("GET n", b"00"), "INCR n", "SETBIT m 2 1", "SETBIT m 3 1", ("INCR m", 1))
+case(
+    "SETBIT on text and numbers",
+    "SET k foobar",
+    "SETBIT k 6 1",
+    "GET k",
+    "SET n 10",
+    "SETBIT n 7 0",
+    ("GET n", b"00"),
+    "INCR n",
+    "SETBIT m 2 1",
+    "SETBIT m 3 1",
+    ("INCR m", 1),
+)
 case("SETBIT keeps the expiry", "SET k v EX 100", "SETBIT k 1 0", "TTL k")
 case(
     "SETBIT and GETBIT refuse",
-    *[(f"SETBIT k {n} 1", NO_OFFSET) for n in (*NOT_INTEGERS, "-1", "4294967296", "9223372036854775807", "-9223372036854775808")],
+    *[
+        (f"SETBIT k {n} 1", NO_OFFSET)
+        for n in (*NOT_INTEGERS, "-1", "4294967296", "9223372036854775807", "-9223372036854775808")
+    ],
     *[(f"GETBIT k {n}", NO_OFFSET) for n in (*NOT_INTEGERS, "-1", "4294967296", "9223372036854775807")],
     *[(f"SETBIT k 0 {n}", NO_BIT) for n in (*NOT_INTEGERS, "2", "-1", "11", "9223372036854775807")],
     "SETBIT k x y",
@@ -59,10 +73,20 @@ case(
 # ---- BITCOUNT --------------------------------------------------------------------------------------------------------
 
 _RANGES = (
-    "0 0", "1 1", "0 -1", "-2 -1", "-100 100", "2 1", "10 20", "-1 -2", "0 100", "-100 -50", "5 5", "6 6", "0 5", "1 -2", "3 3", "-6 -6",
+    "0 0", "1 1", "0 -1", "-2 -1", "-100 100", "2 1", "10 20", "-1 -2", "0 100", "-100 -50", "5 5", "6 6", "0 5",
+    "1 -2", "3 3", "-6 -6",
     "0 9223372036854775807", "-9223372036854775808 9223372036854775807", "9223372036854775807 9223372036854775807",
 )  # fmt: skip
-case("BITCOUNT", "SET k foobar", ("BITCOUNT k", 26), ("BITCOUNT k 0 0", 4), ("BITCOUNT k 1 1", 6), ("BITCOUNT absent", 0), 'SET e ""', "BITCOUNT e")
+case(
+    "BITCOUNT",
+    "SET k foobar",
+    ("BITCOUNT k", 26),
+    ("BITCOUNT k 0 0", 4),
+    ("BITCOUNT k 1 1", 6),
+    ("BITCOUNT absent", 0),
+    'SET e ""',
+    "BITCOUNT e",
+)
 case(
     "BITCOUNT ranges",
     "SET k foobar",
@@ -120,8 +144,17 @@ case(
     r'SET k "\x00\xff\xf0\x0f\xff\x00"',
     r'SET f "\xff\xff\xff"',
     *[f"BITPOS {k} {bit} {r}{unit}" for k in "kf" for bit in "01" for r in _RANGES for unit in ("", " BYTE", " BIT")],
-    *[f"BITPOS {k} {bit} {start}" for k in "kf" for bit in "01" for start in ("0", "1", "2", "3", "-1", "-2", "-3", "10", "-10")],
-    *[f"BITPOS k {bit} {r} bit" for bit in "01" for r in ("7 15", "8 8", "9 20", "12 27", "20 27", "21 -1", "-20 -9", "15 16")],
+    *[
+        f"BITPOS {k} {bit} {start}"
+        for k in "kf"
+        for bit in "01"
+        for start in ("0", "1", "2", "3", "-1", "-2", "-3", "10", "-10")
+    ],
+    *[
+        f"BITPOS k {bit} {r} bit"
+        for bit in "01"
+        for r in ("7 15", "8 8", "9 20", "12 27", "20 27", "21 -1", "-20 -9", "15 16")
+    ],
 )
 case(
     "BITPOS refuses",
@@ -159,10 +192,32 @@ case(
     "BITOP NOT a a",
     "GET a",
 )
-case("BITOP of nothing deletes the destination", "SET d v EX 100", ("BITOP AND d x y", 0), ("EXISTS d", 0), "SET d v", "BITOP NOT d x", "EXISTS d")
+case(
+    "BITOP of nothing deletes the destination",
+    "SET d v EX 100",
+    ("BITOP AND d x y", 0),
+    ("EXISTS d", 0),
+    "SET d v",
+    "BITOP NOT d x",
+    "EXISTS d",
+)
 case("BITOP drops the expiry of the destination", "SET d v EX 100", "SET a 1", "BITOP OR d a", ("TTL d", -1))
-case("BITOP of empty strings", 'SET e ""', "SET d v", ("BITOP OR d e", 0), ("EXISTS d", 0), "SET a x", "BITOP AND d e a", "GET d")
-case("BITOP over long strings", "SET a " + "ab" * 500, "SET b " + "xyz" * 300, *[x for op in ("AND", "OR", "XOR") for x in (f"BITOP {op} d a b", "GET d")])
+case(
+    "BITOP of empty strings",
+    'SET e ""',
+    "SET d v",
+    ("BITOP OR d e", 0),
+    ("EXISTS d", 0),
+    "SET a x",
+    "BITOP AND d e a",
+    "GET d",
+)
+case(
+    "BITOP over long strings",
+    "SET a " + "ab" * 500,
+    "SET b " + "xyz" * 300,
+    *[x for op in ("AND", "OR", "XOR") for x in (f"BITOP {op} d a b", "GET d")],
+)
 case(
     "BITOP refuses",
     ("BITOP FOO d a", SYNTAX),
@@ -196,7 +251,12 @@ case(
 )
 case("BITFIELD keeps the expiry", "SET k v EX 100", "BITFIELD k SET u8 0 1", "TTL k")
 case("BITFIELD on a number", "SET n 100", "BITFIELD n GET u8 0 INCRBY u8 #2 1", "GET n", ("INCR n", 102))
-case("BITFIELD GET beyond the end", "SET k ab", "BITFIELD k GET u8 8 GET u16 8 GET i64 8 GET u8 1000 GET i63 12", "STRLEN k")
+case(
+    "BITFIELD GET beyond the end",
+    "SET k ab",
+    "BITFIELD k GET u8 8 GET u16 8 GET i64 8 GET u8 1000 GET i63 12",
+    "STRLEN k",
+)
 for overflow in ("WRAP", "SAT", "FAIL"):
     case(
         f"BITFIELD OVERFLOW {overflow}",
@@ -204,12 +264,18 @@ for overflow in ("WRAP", "SAT", "FAIL"):
         *[
             f"BITFIELD k OVERFLOW {overflow} {change}"
             for change in (
-                "INCRBY u8 0 10", "INCRBY u8 0 -20", "SET u8 0 256", "SET u8 0 -1", "SET i8 8 127", "INCRBY i8 8 1", "SET i8 8 -128",
-                "INCRBY i8 8 -1", "SET i8 8 128", "SET i8 8 -129", "SET i8 8 1000", "INCRBY u2 100 3", "INCRBY u2 100 1", "INCRBY u2 102 -1",
-                "SET i64 128 9223372036854775807", "INCRBY i64 128 1", "INCRBY i64 128 9223372036854775807", "SET i64 128 -9223372036854775808",
-                "INCRBY i64 128 -1", "INCRBY i64 128 -9223372036854775808", "SET u63 192 9223372036854775807", "INCRBY u63 192 1",
-                "INCRBY u63 192 9223372036854775807", "SET u63 192 -1", "INCRBY i1 300 1", "INCRBY u1 301 1", "INCRBY u1 301 1",
-                "SET u8 0 9223372036854775807", "INCRBY i5 320 40", "INCRBY i5 320 -100", "INCRBY u8 0 9223372036854775807",
+                "INCRBY u8 0 10", "INCRBY u8 0 -20", "SET u8 0 256", "SET u8 0 -1", "SET i8 8 127", "INCRBY i8 8 1",
+                "SET i8 8 -128",
+                "INCRBY i8 8 -1", "SET i8 8 128", "SET i8 8 -129", "SET i8 8 1000", "INCRBY u2 100 3",
+                "INCRBY u2 100 1", "INCRBY u2 102 -1",
+                "SET i64 128 9223372036854775807", "INCRBY i64 128 1", "INCRBY i64 128 9223372036854775807",
+                "SET i64 128 -9223372036854775808",
+                "INCRBY i64 128 -1", "INCRBY i64 128 -9223372036854775808", "SET u63 192 9223372036854775807",
+                "INCRBY u63 192 1",
+                "INCRBY u63 192 9223372036854775807", "SET u63 192 -1", "INCRBY i1 300 1", "INCRBY u1 301 1",
+                "INCRBY u1 301 1",
+                "SET u8 0 9223372036854775807", "INCRBY i5 320 40", "INCRBY i5 320 -100",
+                "INCRBY u8 0 9223372036854775807",
             )
         ],
         "GET k",
@@ -217,26 +283,39 @@ for overflow in ("WRAP", "SAT", "FAIL"):
     )  # fmt: skip
 case(
     "BITFIELD OVERFLOW holds for what follows it",
-    "SET k \"\"",
-    "BITFIELD k SET u8 0 255 OVERFLOW SAT INCRBY u8 0 1 OVERFLOW FAIL INCRBY u8 0 1 SET u8 0 300 OVERFLOW WRAP INCRBY u8 0 2",
+    'SET k ""',
+    "BITFIELD k SET u8 0 255 OVERFLOW SAT INCRBY u8 0 1 OVERFLOW FAIL INCRBY u8 0 1 SET u8 0 300 "
+    "OVERFLOW WRAP INCRBY u8 0 2",
     "GET k",
     "BITFIELD k overflow fail INCRBY u8 0 255 INCRBY u8 0 1 GET u8 0",
     "BITFIELD k OVERFLOW SAT",
     "BITFIELD k OVERFLOW FAIL OVERFLOW SAT INCRBY u8 0 300",
 )
-case("a failed BITFIELD still lengthens the value", ("BITFIELD k OVERFLOW FAIL INCRBY u2 100 5", [None]), "STRLEN k", "EXISTS k")
+case(
+    "a failed BITFIELD still lengthens the value",
+    ("BITFIELD k OVERFLOW FAIL INCRBY u2 100 5", [None]),
+    "STRLEN k",
+    "EXISTS k",
+)
 case(
     "BITFIELD refuses",
     *[
         f"BITFIELD k {rest}"
         for rest in (
-            "GET", "GET u8", "SET u8 0", "INCRBY u8 0", "FOO u8 0", "GET u8 0 FOO", "OVERFLOW", "OVERFLOW FOO", "OVERFLOW FOO GET u8 0",
-            "GET u64 0", "GET i65 0", "GET u0 0", "GET i0 0", "GET x8 0", "GET 8 0", "GET u 0", 'GET "" 0', "GET u08 0", "GET u8x 0",
-            "GET U8 0", "GET I8 0", "GET u-1 0", "GET u+1 0", 'GET "u 8" 0', "GET u1_0 0", "GET u8 -1", "GET u8 x", 'GET u8 ""', "GET u8 #",
-            "GET u8 #x", "GET u8 #-1", "GET u8 4294967296", "GET u8 4294967288", "GET u8 4294967289", "GET u8 #536870912", "GET u8 #536870911",
-            "GET u8 9223372036854775807", "GET u8 #9223372036854775807", "GET u8 1_0", "GET u8 +1", "GET u8 01", 'GET u8 " 1"',
-            "SET u8 0 x", 'SET u8 0 ""', "SET u8 0 1.5", "SET u8 0 9223372036854775808", "INCRBY u8 0 x", "INCRBY u8 0 -9223372036854775809",
-            "SET u8 0 1 SET u8 x 1", "SET u8 0 1 GET u8", "SET u8 0 +1", "SET u8 0 1_0", 'SET u8 0 " 1"', "INCRBY u64 0 1", "SET u64 0 1",
+            "GET", "GET u8", "SET u8 0", "INCRBY u8 0", "FOO u8 0", "GET u8 0 FOO", "OVERFLOW", "OVERFLOW FOO",
+            "OVERFLOW FOO GET u8 0",
+            "GET u64 0", "GET i65 0", "GET u0 0", "GET i0 0", "GET x8 0", "GET 8 0", "GET u 0", 'GET "" 0',
+            "GET u08 0", "GET u8x 0",
+            "GET U8 0", "GET I8 0", "GET u-1 0", "GET u+1 0", 'GET "u 8" 0', "GET u1_0 0", "GET u8 -1", "GET u8 x",
+            'GET u8 ""', "GET u8 #",
+            "GET u8 #x", "GET u8 #-1", "GET u8 4294967296", "GET u8 4294967288", "GET u8 4294967289",
+            "GET u8 #536870912", "GET u8 #536870911",
+            "GET u8 9223372036854775807", "GET u8 #9223372036854775807", "GET u8 1_0", "GET u8 +1", "GET u8 01",
+            'GET u8 " 1"',
+            "SET u8 0 x", 'SET u8 0 ""', "SET u8 0 1.5", "SET u8 0 9223372036854775808", "INCRBY u8 0 x",
+            "INCRBY u8 0 -9223372036854775809",
+            "SET u8 0 1 SET u8 x 1", "SET u8 0 1 GET u8", "SET u8 0 +1", "SET u8 0 1_0", 'SET u8 0 " 1"',
+            "INCRBY u64 0 1", "SET u64 0 1",
         )
     ],
     ("BITFIELD k GET u64 0", NO_TYPE),
@@ -265,7 +344,8 @@ case(
     *[
         (line, WRONGTYPE)
         for line in (
-            "SETBIT l 0 1", "GETBIT l 0", "BITCOUNT l", "BITCOUNT l 0 1", "BITPOS l 1", "BITPOS l 0 0 1 BIT", "BITOP AND d l", "BITOP NOT d l",
+            "SETBIT l 0 1", "GETBIT l 0", "BITCOUNT l", "BITCOUNT l 0 1", "BITPOS l 1", "BITPOS l 0 0 1 BIT",
+            "BITOP AND d l", "BITOP NOT d l",
             "BITFIELD l GET u8 0", "BITFIELD l SET u8 0 1", "BITFIELD_RO l GET u8 0", "BITFIELD l",
         )
     ],

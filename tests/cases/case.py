@@ -1,8 +1,9 @@
 """The vocabulary of command cases. Knows nothing of servers or sockets.
 
-A case is a list of steps on fresh databases. A step is a command line as one types it into redis-cli; every reply is compared,
-type tags and error texts included, with the reply of a real redis-server to the same case. Steps that tell most also state the
-reply:
+A case is a list of steps on fresh databases. A step is a command line as one types it into redis-cli; every reply is
+compared, type tags and error texts included,
+with the reply of a real redis-server to the same case. Steps that tell most
+also state the reply:
 
     case("SET NX leaves an existing value", "SET k v", ("SET k w NX", None), ("GET k", b"v"))
 
@@ -14,6 +15,7 @@ Where values may rightly differ (times, ids), a step names a view: what of the r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -41,8 +43,11 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """`name` is a sentence about behaviour. `needs` names what a peer must have beyond this piece of work ("collections").
-    `oracle` is False where Redis 7.0 cannot answer: the stated replies are recorded ones. `cleanup` always runs, uncompared."""
+    """`name` is a sentence about behaviour. `needs` names what a peer must have beyond strings ("collections").
+
+    `oracle` is False where Redis 7.0 cannot answer: the stated replies are recorded ones.
+    `cleanup` always runs, uncompared.
+    """
 
     family: str
     name: str
@@ -100,7 +105,7 @@ def on(connection: str, line: str, expected: Any = SAME, view: View | None = Non
     return Step(line, split(line), expected, view, on=connection)
 
 
-def seen(line: str, view: View, expected: Any = SAME, on: str = "main") -> Step:  # noqa: A002 (reads as in `on`)
+def seen(line: str, view: View, expected: Any = SAME, on: str = "main") -> Step:
     """A step of whose reply only `view(reply)` is compared."""
     return Step(line, split(line), expected, view, on=on)
 
@@ -114,7 +119,7 @@ def receive(connection: str, expected: Any = SAME, view: View | None = None) -> 
     return Step("(receive)", expected=expected, view=view, on=connection, act="receive")
 
 
-def raw(data: bytes, replies: int = 1, expected: Any = SAME, on: str = "main") -> Step:  # noqa: A002
+def raw(data: bytes, replies: int = 1, expected: Any = SAME, on: str = "main") -> Step:
     """Bytes as they are, then so many replies, compared as one list (an end of the connection is a reply too)."""
     return Step(f"(raw) {data[:80]!r}", data, expected, None, on, "raw", replies)
 
@@ -128,7 +133,7 @@ def wait(seconds: float) -> Step:
 
 
 class Near:
-    """A number compared within a tolerance; negative numbers and zero (-1 no expiry, -2 no key) only with themselves."""
+    """A number compared within a tolerance; zero and less (-1 no expiry, -2 no key) only with themselves."""
 
     def __init__(self, value: int, tolerance: int) -> None:
         self.value, self.tolerance = value, tolerance
@@ -198,21 +203,32 @@ def lines_with(*names: str) -> View:
     """Of a text of `name:value` lines or `name=value` words: which of `names` it has, in any order."""
 
     def view(reply: Reply) -> Any:
-        found = {part.replace(b"=", b":").split(b":", 1)[0].decode() for part in reply.value.split()}
+        text = reply.value.removeprefix(b"txt:")
+        found = {part.replace(b"=", b":").split(b":", 1)[0].decode() for part in text.split()}
         return reply.kind, {name: name in found for name in names}
 
     return view
+
+
+def sections(reply: Reply) -> Any:
+    """The headings of an INFO text."""
+    return reply.kind, [line for line in reply.value.split(b"\r\n") if line.startswith(b"# ")]
 
 
 def values_of(*names: str) -> View:
     """Of a text of `name:value` lines or `name=value` words: the values of `names`."""
 
     def view(reply: Reply) -> Any:
-        pairs = [part.replace(b"=", b":", 1).split(b":", 1) for part in reply.value.split() if b":" in part or b"=" in part]
-        found = {pair[0].decode(): pair[1] for pair in pairs}
+        text = reply.value.removeprefix(b"txt:")
+        pairs = [re.split(b"[:=]", part, maxsplit=1) for part in text.split() if b":" in part or b"=" in part]
+        found = {name.decode(): value for name, value in pairs}
         return reply.kind, {name: found.get(name) for name in names}
 
     return view
+
+
+def nothing(_: Reply) -> None:
+    """For a step whose reply depends on the moment; state what it may be."""
 
 
 TTL_VIEWS: dict[bytes, View] = {
@@ -250,7 +266,7 @@ def matches(reply: Reply, expected: Any) -> bool:
     if isinstance(expected, int):
         return (tag, value) == (":", expected)
     if isinstance(expected, float):
-        return tag == "," and value == expected or (tag == "$" and float(value) == expected)
+        return (tag == "," and value == expected) or (tag == "$" and float(value) == expected)
     if isinstance(expected, bytes):
         return tag in "$=" and (value == expected or (tag == "=" and value[4:] == expected))
     if isinstance(expected, str):

@@ -18,7 +18,8 @@ case(
     *[
         (line, arity(line.split()[0].lower()))
         for line in (
-            "EXPIRE", "EXPIRE k", "PEXPIRE k", "EXPIREAT k", "PEXPIREAT k", "TTL", "TTL a b", "PTTL", "PTTL a b", "EXPIRETIME", "EXPIRETIME a b",
+            "EXPIRE", "EXPIRE k", "PEXPIRE k", "EXPIREAT k", "PEXPIREAT k", "TTL", "TTL a b", "PTTL", "PTTL a b",
+            "EXPIRETIME", "EXPIRETIME a b",
             "PEXPIRETIME", "PERSIST", "PERSIST a b",
         )
     ],
@@ -115,8 +116,21 @@ for command in COMMANDS:
         (f"{command} k -1 LT", 1),
         ("EXISTS k", 0),
     )
-case("TTL and its sisters without an expiry or a key", "SET k v", *[x for c in ("TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME") for x in ((f"{c} k", -1), (f"{c} absent", -2))])
-case("TTL rounds, EXPIRETIME too", "SET k v PX 1500", "TTL k", "SET k v PXAT 33177117420499", ("EXPIRETIME k", 33177117420), ("PEXPIRETIME k", 33177117420499), "SET k v PXAT 33177117420500", "EXPIRETIME k")
+case(
+    "TTL and its sisters without an expiry or a key",
+    "SET k v",
+    *[x for c in ("TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME") for x in ((f"{c} k", -1), (f"{c} absent", -2))],
+)
+case(
+    "TTL rounds, EXPIRETIME too",
+    "SET k v PX 1500",
+    "TTL k",
+    "SET k v PXAT 33177117420499",
+    ("EXPIRETIME k", 33177117420),
+    ("PEXPIRETIME k", 33177117420499),
+    "SET k v PXAT 33177117420500",
+    "EXPIRETIME k",
+)
 case("PERSIST", "SET k v", ("PERSIST k", 0), "EXPIRE k 100", ("PERSIST k", 1), ("TTL k", -1), ("PERSIST absent", 0))
 case(
     "a key ends when its time has come",
@@ -145,7 +159,42 @@ case(
     ("TTL a", -1),
     on("b", "GET b", None),
 )
-case("a write gives an expired key no second life", *[x for write in ("INCR k", "SETBIT k 0 1", "SETRANGE k 1 x", "BITFIELD k SET u8 0 65", "GETSET k v", "SETNX k v", "INCRBYFLOAT k 1") for x in ("SET k 77 PX 8", wait(0.015), write, "GET k", ("TTL k", -1), "DEL k")])
-case("expiry survives being copied and renamed", "SET a v EX 100", "COPY a b", "RENAME a c", "MOVE c 1", "SELECT 1", "TTL c", "SELECT 0", "TTL b")
-case("TIME", seen("TIME", lambda reply: (reply.kind, [(part.kind, part.value.isdigit()) for part in reply.value])), ("TIME x", arity("time")))
-case("the expiry of a key set with KEEPTTL over an expired one", "SET k v PX 8", wait(0.015), "SET k w KEEPTTL", ("TTL k", -1))
+case(
+    "a write gives an expired key no second life",
+    *[
+        x
+        for write in (
+            "INCR k",
+            "SETBIT k 0 1",
+            "SETRANGE k 1 x",
+            "BITFIELD k SET u8 0 65",
+            "GETSET k v",
+            "SETNX k v",
+            "INCRBYFLOAT k 1",
+        )
+        for x in ("SET k 77 PX 8", wait(0.015), write, "GET k", ("TTL k", -1), "DEL k")
+    ],
+)
+case(
+    "expiry survives being copied and renamed",
+    "SET a v EX 100",
+    "COPY a b",
+    "RENAME a c",
+    "MOVE c 1",
+    "SELECT 1",
+    "TTL c",
+    "SELECT 0",
+    "TTL b",
+)
+case(
+    "TIME",
+    seen("TIME", lambda reply: (reply.kind, [(part.kind, part.value.isdigit()) for part in reply.value])),
+    ("TIME x", arity("time")),
+)
+case(
+    "the expiry of a key set with KEEPTTL over an expired one",
+    "SET k v PX 8",
+    wait(0.015),
+    "SET k w KEEPTTL",
+    ("TTL k", -1),
+)

@@ -17,8 +17,10 @@ case(
     *[
         (line, arity(line.split()[0].lower()))
         for line in (
-            "DEL", "UNLINK", "EXISTS", "TYPE", "TYPE a b", "TOUCH", "RENAME a", "RENAME a b c", "RENAMENX a", "RENAMENX a b c", "COPY a",
-            "MOVE a", "MOVE a 1 2", "KEYS", "KEYS a b", "SCAN", "RANDOMKEY a", "DBSIZE a", "SWAPDB 0", "SWAPDB 0 1 2", "OBJECT", "SELECT",
+            "DEL", "UNLINK", "EXISTS", "TYPE", "TYPE a b", "TOUCH", "RENAME a", "RENAME a b c", "RENAMENX a",
+            "RENAMENX a b c", "COPY a",
+            "MOVE a", "MOVE a 1 2", "KEYS", "KEYS a b", "SCAN", "RANDOMKEY a", "DBSIZE a", "SWAPDB 0", "SWAPDB 0 1 2",
+            "OBJECT", "SELECT",
             "SELECT 0 1",
         )
     ],
@@ -40,7 +42,15 @@ for command in ("DEL", "UNLINK"):
         wait(0.02),
         (f"{command} k", 0),
     )
-case("EXISTS counts each mention", "MSET a 1 b 2", ("EXISTS a", 1), ("EXISTS a a b absent", 3), "SET e v PX 5", wait(0.02), ("EXISTS e a", 1))
+case(
+    "EXISTS counts each mention",
+    "MSET a 1 b 2",
+    ("EXISTS a", 1),
+    ("EXISTS a a b absent", 3),
+    "SET e v PX 5",
+    wait(0.02),
+    ("EXISTS e a", 1),
+)
 case("TOUCH", "MSET a 1 b 2", ("TOUCH a b absent a", 3), ("TOUCH absent", 0))
 case("TYPE", "SET k v", ("TYPE k", "string"), ("TYPE absent", "none"), "SETBIT k 3 1", "TYPE k", "APPEND k x", "TYPE k")
 case(
@@ -170,7 +180,17 @@ case(
 
 # ---- databases -------------------------------------------------------------------------------------------------------
 
-case("SELECT keeps databases apart", "SET a 0", ("SELECT 1", "OK"), ("GET a", None), "SET a 1", "SELECT 0", ("GET a", b"0"), "DBSIZE", "SELECT 15")
+case(
+    "SELECT keeps databases apart",
+    "SET a 0",
+    ("SELECT 1", "OK"),
+    ("GET a", None),
+    "SET a 1",
+    "SELECT 0",
+    ("GET a", b"0"),
+    "DBSIZE",
+    "SELECT 15",
+)
 case(
     "SELECT refuses",
     ("SELECT 16", NO_DB),
@@ -181,7 +201,16 @@ case(
     "SELECT 2147483647",
     "SET still here",
 )
-case("SELECT is each connection's own", "SELECT 3", on("b", "SET a b"), "GET a", "SET a 3", on("b", "GET a"), on("b", "SELECT 3"), on("b", "GET a"))
+case(
+    "SELECT is each connection's own",
+    "SELECT 3",
+    on("b", "SET a b"),
+    "GET a",
+    "SET a 3",
+    on("b", "GET a"),
+    on("b", "SELECT 3"),
+    on("b", "GET a"),
+)
 case("DBSIZE", ("DBSIZE", 0), "MSET a 1 b 2", ("DBSIZE", 2), "SELECT 1", ("DBSIZE", 0))
 case(
     "FLUSHDB empties one database",
@@ -198,8 +227,29 @@ case(
     "SET a 1",
     ("TTL a", -1),
 )
-case("FLUSHALL empties all", "SET a 0", "SELECT 9", "SET a 9", ("FLUSHALL", "OK"), "DBSIZE", "SELECT 0", "DBSIZE", "FLUSHALL ASYNC", "flushall sync")
-case("FLUSHDB and FLUSHALL refuse", ("FLUSHDB FOO", SYNTAX), "FLUSHDB ASYNC SYNC", "FLUSHALL FOO", "FLUSHALL SYNC 1", 'FLUSHDB ""', "SET a 1", "FLUSHALL x", "DBSIZE")
+case(
+    "FLUSHALL empties all",
+    "SET a 0",
+    "SELECT 9",
+    "SET a 9",
+    ("FLUSHALL", "OK"),
+    "DBSIZE",
+    "SELECT 0",
+    "DBSIZE",
+    "FLUSHALL ASYNC",
+    "flushall sync",
+)
+case(
+    "FLUSHDB and FLUSHALL refuse",
+    ("FLUSHDB FOO", SYNTAX),
+    "FLUSHDB ASYNC SYNC",
+    "FLUSHALL FOO",
+    "FLUSHALL SYNC 1",
+    'FLUSHDB ""',
+    "SET a 1",
+    "FLUSHALL x",
+    "DBSIZE",
+)
 case(
     "SWAPDB",
     "SET a 0 EX 100",
@@ -233,22 +283,40 @@ case(
 # ---- KEYS, RANDOMKEY -------------------------------------------------------------------------------------------------
 
 _NAMES = (
-    "hello hallo hxllo hllo heeello heello a ab abc b c - ^ [ ] \\\\ * ? a* a? a[b] user:1 user:2 user:10 User:1 "
-    '"" "\\n" "a\\nb" "\\xff\\xfe" "\\x00" é "h llo" a-c z hallo2'
+    "hello hallo hxllo hllo heeello heello a ab abc b c - ^ [ ] \\ * ? a* a? a[b] user:1 user:2 user:10 User:1 "
+    "é a-c z hallo2"
 )
 GLOBS = (
-    "*", "**", "***", "?", "??", "h?llo", "h*llo", "h[ae]llo", "h[^e]llo", "h[a-b]llo", "h[b-a]llo", "user:*", "user:?", "user:1*", "USER:*",
-    "[a-", "[a", "[", "[]", "[^]", "[^", "[]a]", "[^a]", "[^a-b]", "[a-]", "[-a]", "[a-c", "a[", "*[", r'"\\"', r'"\\\\"', r'"\\*"', r'"\\?"', r'"a\\*"',
-    r'"a\\?"', r'"a\\["', r'"a\\[b\\]"', r'"[\\]]"', r'"[\\\\]"', r'"[\\-a]"', r'"*\\"', r'"\\a"', '""', "a*c", "a*b*c", "*a*b*c*", "*a", "a*", "*l*l*o", "*llo",
-    "?*", "*?", "*??", "[*]", "[?]", "[[]", "[]]", r'"*\n*"', r'"\xff*"', r'"\x00"', "é", "?é", "[é]", "h[a-z]llo", "[a-z]", "[A-z]*", "[z-a]", "*[2]",
-    "*o*2", "a-c", "a[+--]c", "[^]]", "h*l*", "*h*l*l*o*", "x", "hello ", '"h llo"', '"h*l *"', "h[]llo", "h[^]llo", "h[ae", "h[a-", "h[a-e", "*]",
+    "*", "**", "***", "?", "??", "h?llo", "h*llo", "h[ae]llo", "h[^e]llo", "h[a-b]llo", "h[b-a]llo", "user:*",
+    "user:?", "user:1*", "USER:*",
+    "[a-", "[a", "[", "[]", "[^]", "[^", "[]a]", "[^a]", "[^a-b]", "[a-]", "[-a]", "[a-c", "a[", "*[", r'"\\"',
+    r'"\\\\"', r'"\\*"', r'"\\?"', r'"a\\*"',
+    r'"a\\?"', r'"a\\["', r'"a\\[b\\]"', r'"[\\]]"', r'"[\\\\]"', r'"[\\-a]"', r'"*\\"', r'"\\a"', '""', "a*c",
+    "a*b*c", "*a*b*c*", "*a", "a*", "*l*l*o", "*llo",
+    "?*", "*?", "*??", "[*]", "[?]", "[[]", "[]]", r'"*\n*"', r'"\xff*"', r'"\x00"', "é", "?é", "[é]", "h[a-z]llo",
+    "[a-z]", "[A-z]*", "[z-a]", "*[2]",
+    "*o*2", "a-c", "a[+--]c", "[^]]", "h*l*", "*h*l*l*o*", "x", "hello ", '"h llo"', '"h*l *"', "h[]llo", "h[^]llo",
+    "h[ae", "h[a-", "h[a-e", "*]",
 )  # fmt: skip
-case("KEYS with every sort of pattern", "MSET " + " ".join(f"{name} v" for name in _NAMES.split(" ") if '"' not in name), *[
-    f"SET {name} v" for name in ('""', r'"\n"', r'"a\nb"', r'"\xff\xfe"', r'"\x00"', '"h llo"', r'"\\"', '"[]"', '"[a"', '"]"')
-], *[seen(f"KEYS {glob}", unordered) for glob in GLOBS], *[seen(f"SCAN 0 COUNT 1000 MATCH {glob}", scanned) for glob in GLOBS])  # fmt: skip
+_ODD_NAMES = ('""', r'"\n"', r'"a\nb"', r'"\xff\xfe"', r'"\x00"', '"h llo"', r'"\\"', '"[]"', '"[a"', '"]"')
+case(
+    "KEYS with every sort of pattern",
+    "MSET " + " ".join(f"{name} v" for name in _NAMES.split()),
+    *[f"SET {name} v" for name in _ODD_NAMES],
+    *[seen(f"KEYS {glob}", unordered) for glob in GLOBS],
+    *[seen(f"SCAN 0 COUNT 1000 MATCH {glob}", scanned) for glob in GLOBS],
+)
 case("a pattern of several stars on a long key", "SET " + "a" * 60 + " v", "KEYS " + "*a" * 9, "KEYS " + "a*" * 3 + "b")
 case("KEYS of nothing", ("KEYS *", []), "KEYS a", "SET e v PX 5", wait(0.02), ("KEYS *", []))
-case("RANDOMKEY", ("RANDOMKEY", None), "SET only v", ("RANDOMKEY", b"only"), "SET e v PX 5", wait(0.02), ("RANDOMKEY", b"only"))
+case(
+    "RANDOMKEY",
+    ("RANDOMKEY", None),
+    "SET only v",
+    ("RANDOMKEY", b"only"),
+    "SET e v PX 5",
+    wait(0.02),
+    ("RANDOMKEY", b"only"),
+)
 
 # ---- SCAN ------------------------------------------------------------------------------------------------------------
 
@@ -269,10 +337,20 @@ case(
     wait(0.02),
     seen("SCAN 0 COUNT 100", scanned),
 )
-case("SCAN leaves an expired key out", "SET e v PX 5", "SET a 1", wait(0.02), ("SCAN 0 COUNT 100", [b"0", [b"a"]]), "EXISTS e")
+case(
+    "SCAN leaves an expired key out",
+    "SET e v PX 5",
+    "SET a 1",
+    wait(0.02),
+    ("SCAN 0 COUNT 100", [b"0", [b"a"]]),
+    "EXISTS e",
+)
 case(
     "SCAN refuses",
-    *[(f"SCAN {cursor}", NO_CURSOR) for cursor in ("x", "-x", "1_0", "1.5", "0x10", '"1 "', "99999999999999999999999", "18446744073709551616", "½")],
+    *[
+        (f"SCAN {cursor}", NO_CURSOR)
+        for cursor in ("x", "-x", "1_0", "1.5", "0x10", '"1 "', "99999999999999999999999", "18446744073709551616", "½")
+    ],
     *[seen(f"SCAN {cursor}", kind) for cursor in ("-1", '""', '" 1"', "+1", "18446744073709551615", "01")],
     "SCAN 0 COUNT",
     ("SCAN 0 COUNT 0", SYNTAX),
@@ -315,9 +393,38 @@ case(
     "object encoding n",
     "OBJECT Encoding absent",
 )
-case("OBJECT ENCODING of a changed value is raw", "SET k a", "APPEND k b", ("OBJECT ENCODING k", b"raw"), "SETRANGE n 0 x", "OBJECT ENCODING n", "SETBIT b 1 1", "OBJECT ENCODING b", "INCR c", "OBJECT ENCODING c", "INCRBYFLOAT f 1.5", "OBJECT ENCODING f")
-case("OBJECT REFCOUNT and IDLETIME", "SET k hello", ("OBJECT REFCOUNT k", 1), ("OBJECT IDLETIME k", 0), "OBJECT REFCOUNT absent", "OBJECT IDLETIME absent")
-case("OBJECT FREQ needs a policy that counts", "SET k v", ("OBJECT FREQ k", "-ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."), "OBJECT FREQ absent")
+case(
+    "OBJECT ENCODING of a changed value is raw",
+    "SET k a",
+    "APPEND k b",
+    ("OBJECT ENCODING k", b"raw"),
+    "SETRANGE n 0 x",
+    "OBJECT ENCODING n",
+    "SETBIT b 1 1",
+    "OBJECT ENCODING b",
+    "INCR c",
+    "OBJECT ENCODING c",
+    "INCRBYFLOAT f 1.5",
+    "OBJECT ENCODING f",
+)
+case(
+    "OBJECT REFCOUNT and IDLETIME",
+    "SET k hello",
+    ("OBJECT REFCOUNT k", 1),
+    ("OBJECT IDLETIME k", 0),
+    "OBJECT REFCOUNT absent",
+    "OBJECT IDLETIME absent",
+)
+case(
+    "OBJECT FREQ needs a policy that counts",
+    "SET k v",
+    (
+        "OBJECT FREQ k",
+        "-ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching "
+        "between policies at runtime LRU and LFU data will take some time to adjust.",
+    ),
+    "OBJECT FREQ absent",
+)
 case(
     "OBJECT refuses",
     ("OBJECT FOO k", "-ERR unknown subcommand 'FOO'. Try OBJECT HELP."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any
 
 from cases.case import SAME, Case, Step, matches, view_of
 from wire import Connection, Reply, encode
+
+PLACE = re.compile(rb"\{(id|addr|laddr):(\w+)\}")
 
 Connect = Callable[[], Connection]
 
@@ -32,7 +35,7 @@ def perform(case: Case, peer: Peer) -> list[Reply]:
     try:
         stage.connection("main")
         _ask(stage, Step("FLUSHALL", [b"FLUSHALL"]))
-        replies = [_ask(stage, step) for step in case.steps]
+        replies = [_answer(stage, step) for step in case.steps]
     finally:
         try:
             for step in case.cleanup:
@@ -64,11 +67,12 @@ def _same(step: Step, reply: Reply, oracle: Reply) -> bool:
 
 
 class _Stage:
-    """The connections of one performance, opened when first named."""
+    """The connections of one performance, opened when first named, and what they said of themselves when first asked."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self._connections: dict[str, Connection] = {}
+        self.facts: dict[bytes, dict[bytes, bytes]] = {}
 
     def connection(self, name: str) -> Connection:
         if name not in self._connections:
@@ -83,18 +87,38 @@ class _Stage:
             connection.close()
 
 
+def _answer(stage: _Stage, step: Step) -> Reply:
+    try:
+        return _ask(stage, step)
+    except TimeoutError:
+        raise TimeoutError(f"no reply to {step.line}, connection {step.on}") from None
+
+
 def _ask(stage: _Stage, step: Step) -> Reply:
     if step.act == "wait":
         time.sleep(step.seconds)
         return Reply("+", b"")
     connection = stage.connection(step.on)
     if step.act != "receive":
-        connection.send(step.data if isinstance(step.data, bytes) else encode(step.data))
+        connection.send(step.data if isinstance(step.data, bytes) else encode(_filled(stage, step.data)))
     if step.act == "send":
         return Reply("+", b"")
     if step.act == "raw":
         return Reply("*", [connection.receive() for _ in range(step.replies)])
     return connection.receive()
+
+
+def _filled(stage: _Stage, args: list[bytes]) -> list[bytes]:
+    """`{id:b}` and `{addr:b}` stand for the id and the address of connection b."""
+    return [PLACE.sub(lambda place: _fact(stage, place), arg) for arg in args]
+
+
+def _fact(stage: _Stage, place: re.Match[bytes]) -> bytes:
+    field, name = place.groups()
+    if name not in stage.facts:
+        info = _ask(stage, Step("CLIENT INFO", [b"CLIENT", b"INFO"], on=name.decode())).value
+        stage.facts[name] = dict(word.split(b"=", 1) for word in info.removeprefix(b"txt:").split())
+    return stage.facts[name][field]
 
 
 def _shown(value: Any) -> str:
