@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from keystead.engine.view import View
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_shard = msgspec.msgpack.Decoder(tuple[int, int, dict[bytes, bytes], dict[bytes, int]]).decode
+_decode_shard = msgspec.msgpack.Decoder(tuple[int, int, dict[bytes, bytes], list[int]]).decode
 _decode_end = msgspec.msgpack.Decoder(tuple[dict[int, int], int]).decode
 
 
@@ -76,7 +76,7 @@ class CheckpointWriter:
             for i in shards:
                 shard = keyspace.shards[i]
                 if shard:
-                    payload = _encode((number, i, shard, keyspace.expires[i]))
+                    payload = _encode((number, i, *_in_order_of_expiry(shard, keyspace.expires[i])))
                     self._append(encode_frame(self._salt, self._record.length, SHARD, payload, number=len(shard)))
                     self._shard_frames += 1
                     yield
@@ -117,10 +117,11 @@ def read_checkpoint(
     for frame in frames(header.salt, data, offset):
         try:
             if frame.kind == SHARD and not ended:
-                number, i, shard, expires = _decode_shard(frame.payload)
+                number, i, shard, times = _decode_shard(frame.payload)
                 if i in wanted:
                     keyspace = view.keyspace(number)
-                    keyspace.shards[i], keyspace.expires[i] = cast("dict[bytes, Value]", shard), expires
+                    keyspace.shards[i] = cast("dict[bytes, Value]", shard)
+                    keyspace.expires[i] = dict(zip(shard, times, strict=False))
                 shard_frames += 1
             elif frame.kind == END and frame.number == shard_frames and not ended:
                 databases, view.next_keyspace = _decode_end(frame.payload)
@@ -135,3 +136,12 @@ def read_checkpoint(
     if offset != len(data) or not ended:
         raise DamagedData(path, offset, "a frame's checksum does not match")
     view.next_sequence, view.time_ms = record.sequence, record.time_ms
+
+
+def _in_order_of_expiry(shard: dict[bytes, Value], expires: dict[bytes, int]) -> tuple[dict[bytes, Value], list[int]]:
+    """Keys with an expiry first, and their expiries: so no key is written twice, nor in memory twice after a start."""
+    if not expires:
+        return shard, []
+    ordered = {key: shard[key] for key in expires}
+    ordered.update(shard)
+    return ordered, list(expires.values())

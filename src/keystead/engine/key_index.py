@@ -216,4 +216,4 @@ class KeyIndex:
 def _after_prefix(prefix: bytes) -> bytes | None:
     """The least key greater than every key that begins with *prefix*; None when there is none."""
     stem = prefix.rstrip(b"\xff")
-    return stem[:-1] + bytes((stem[-1] + 1,)) if stem else None
+    return stem[:-1] + bytes((stem[-1],)) if stem else None

@@ -90,26 +90,25 @@ class View:
     def _apply(self, entries: Iterable[Entry]) -> bool:
         rebound = False
         seed, wanted, everything = self._seed, self._wanted, len(self._wanted) == SHARDS
+        keyspaces = self.keyspaces
         for entry in entries:
-            kind = type(entry)
-            if kind is Author or kind is Group:
-                continue
-            if kind is Bind:
-                self._bind(entry)  # type: ignore[arg-type]  # narrowed by the exact type, which is what is fast
-                rebound = True
-                continue
-            if kind is Parts:
-                rebound |= self._apply(self._joined(entry))  # type: ignore[arg-type]
-                continue
-            i = digest(entry.key, seed) >> SHARD_SHIFT  # type: ignore[union-attr]
-            if everything or i in wanted:
-                keyspace = self.keyspaces.get(entry.keyspace) or self.keyspace(entry.keyspace)  # type: ignore[union-attr]
-                if kind is Put:
-                    keyspace.shards[i][entry.key] = entry.value  # type: ignore[union-attr]
+            if isinstance(entry, Put):  # first, and without a call of our own: a start replays millions of these
+                key = entry.key
+                i = digest(key, seed) >> SHARD_SHIFT
+                if everything or i in wanted:
+                    keyspace = keyspaces.get(entry.keyspace) or self.keyspace(entry.keyspace)
+                    keyspace.shards[i][key] = entry.value
                     if keyspace.expires[i]:
-                        keyspace.expires[i].pop(entry.key, None)  # type: ignore[union-attr]
-                else:
-                    _change(keyspace, i, entry)  # type: ignore[arg-type]
+                        keyspace.expires[i].pop(key, None)
+            elif isinstance(entry, Bind):
+                self._bind(entry)
+                rebound = True
+            elif isinstance(entry, Parts):
+                rebound |= self._apply(self._joined(entry))
+            elif not isinstance(entry, (Author, Group)):
+                i = digest(entry.key, seed) >> SHARD_SHIFT
+                if everything or i in wanted:
+                    _change(self.keyspace(entry.keyspace), i, entry)
         return rebound
 
     def _bind(self, bind: Bind) -> None:
