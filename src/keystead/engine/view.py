@@ -46,6 +46,9 @@ class KeyspaceView:
         self.expires: list[dict[bytes, int]] = [{} for _ in range(SHARDS)]
 
 
+_NONE = KeyspaceView()
+
+
 class View:
     """All keyspaces, which database shows which, and where the log goes on.
 
@@ -90,16 +93,20 @@ class View:
     def _apply(self, entries: Iterable[Entry]) -> bool:
         rebound = False
         seed, wanted, everything = self._seed, self._wanted, len(self._wanted) == SHARDS
-        keyspaces = self.keyspaces
+        last, shards, expires = -1, _NONE.shards, _NONE.expires
         for entry in entries:
-            if isinstance(entry, Put):  # first, and without a call of our own: a start replays millions of these
+            # First, without a call of our own, and with the keyspace at hand: a start replays millions of these.
+            if isinstance(entry, Put):
                 key = entry.key
                 i = digest(key, seed) >> SHARD_SHIFT
                 if everything or i in wanted:
-                    keyspace = keyspaces.get(entry.keyspace) or self.keyspace(entry.keyspace)
-                    keyspace.shards[i][key] = entry.value
-                    if keyspace.expires[i]:
-                        keyspace.expires[i].pop(key, None)
+                    if entry.keyspace != last:
+                        last = entry.keyspace
+                        keyspace = self.keyspace(last)
+                        shards, expires = keyspace.shards, keyspace.expires
+                    shards[i][key] = entry.value
+                    if expires[i]:
+                        expires[i].pop(key, None)
             elif isinstance(entry, Bind):
                 self._bind(entry)
                 rebound = True
