@@ -49,7 +49,7 @@ def parse(text: str) -> LoadResult:
     lines = [line for line in text.splitlines() if line.startswith('"')]
     rows = list(csv.DictReader(lines))
     if len(rows) != 1:
-        raise LoadFailed(f"{PROGRAM} printed no result: {' / '.join(text.split())[-200:] or 'nothing'}")
+        raise LoadFailed(f"{PROGRAM} printed no result: {' '.join(text.split())[-200:] or 'nothing'}")
     row = rows[0]
     try:
         return LoadResult(

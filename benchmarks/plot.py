@@ -60,6 +60,9 @@ def _ratio_panel(figures: Sequence[Figure]) -> list[Panel]:
                 axes.plot([figure.aim.limit], [row], marker="|", markersize=11, color="black")
         axes.set_yticks(range(len(shown)), [_ratio_label(figure) for figure in reversed(shown)], fontsize=7)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
+        axes.tick_params(axis="x", which="both", labelsize=7)
         axes.margins(x=0.15, y=0.01)
         axes.axvline(1, color="black", linewidth=0.8)
         axes.set_title(

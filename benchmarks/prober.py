@@ -20,8 +20,10 @@ import sys
 import time
 from array import array
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import cycle
 
 import hiredis
 
@@ -31,6 +33,7 @@ from benchmarks.figures import quantile
 from benchmarks.probing import Latencies, ProbeResult
 
 BUCKET_MS = 20
+_REQUESTS = 10_000
 
 
 class Client:
@@ -39,14 +42,14 @@ class Client:
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.settimeout(
+            None
+        )  # with one, each send and recv would be a poll as well; whoever runs us has a limit
         self.reader = hiredis.Reader()
         self.busy = False
         self.is_set = False
         self.counts_from = 0.0
         self.waiting: deque[float] = deque()
-
-    def fileno(self) -> int:
-        return self.socket.fileno()
 
 
 class Record:
@@ -65,16 +68,16 @@ class Record:
 class Prober:
     def __init__(self, port: int, clients: int, requests_per_s: float, keys: int) -> None:
         self._clients = [Client(port) for _ in range(clients)]
+        self._by_descriptor = {client.socket.fileno(): client for client in self._clients}
         self._gap_s = 1 / requests_per_s
-        self._random = random.Random(os.getpid())
-        self._keys = keys
+        self._requests = _requests(keys)
         self._records = {False: Record(), True: Record()}
         self._started = 0.0
         self._lag_s = 0.0
 
     def run(self, seconds: float, stop: int | None) -> ProbeResult:
         """Probe for so long, or until the descriptor `stop` can be read (its other end was closed)."""
-        watched: list[Client | int] = [*self._clients, *([] if stop is None else [stop])]
+        watched = [*self._by_descriptor, *([] if stop is None else [stop])]
         cpu = time.process_time()
         now = due = self._started = time.perf_counter()
         end = now + seconds
@@ -82,11 +85,11 @@ class Prober:
         while now < end:
             ready = select.select(watched, (), (), max(0.0, due - now))[0]
             now = time.perf_counter()
-            for client in ready:
-                if isinstance(client, int):
+            for descriptor in ready:
+                if descriptor == stop:
                     end = now
                 else:
-                    self._take_reply(client, now)
+                    self._take_reply(self._by_descriptor[descriptor], now)
             while due <= now:
                 self._send_or_queue(self._clients[turn % len(self._clients)], due)
                 turn += 1
@@ -105,12 +108,10 @@ class Prober:
         self._send(client, now)
 
     def _send(self, client: Client, counts_from: float) -> None:
-        number = self._random.randrange(self._keys)
         client.is_set = not client.is_set
         client.busy = True
         client.counts_from = counts_from
-        words = (b"SET", key(number), value(number)) if client.is_set else (b"GET", key(number))
-        client.socket.sendall(encode(*words))
+        client.socket.send(next(self._requests[client.is_set]))
 
     def _take_reply(self, client: Client, now: float) -> None:
         data = client.socket.recv(65536)
@@ -146,6 +147,14 @@ class Prober:
                 worst[bucket] = max(worst.get(bucket, 0.0), round(latency, 3))
         get, set_ = (self._records[is_set].summarize() for is_set in (False, True))
         return ProbeResult(get, set_, self._lag_s * 1000, cpu_share, seconds, sorted(worst.items()))
+
+
+def _requests(keys: int) -> dict[bool, Iterator[bytes]]:
+    """GETs (False) and SETs (True) of random keys without end, encoded beforehand: encoding is not what is measured."""
+    numbers = random.Random(os.getpid()).choices(range(keys), k=_REQUESTS)
+    gets = [encode(b"GET", key(number)) for number in numbers]
+    sets = [encode(b"SET", key(number), value(number)) for number in numbers]
+    return {False: cycle(gets), True: cycle(sets)}
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ class Process:
 
 def family(pid: int) -> list[Process]:
     """The process, its descendants, and whoever else is in the session it leads (a helper may outlive its parent)."""
-    everyone = _linux_processes() if sys.platform.startswith("linux") else _ps_processes()
+    everyone = _everyone()
     members = {process.pid for process in everyone if process.pid == pid or process.session == pid}
     grew = bool(members)
     while grew:
@@ -39,25 +39,34 @@ def resident_bytes(pid: int) -> int:
 
 
 def end(process: subprocess.Popen[bytes], patience_s: float = 20.0) -> None:
-    """SIGTERM to the leader and SIGKILL to what is left of its family after `patience_s` seconds."""
+    """SIGTERM to the leader, SIGKILL to it after `patience_s` seconds and to what it left behind after another."""
     members = family(process.pid)
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(patience_s)
-    deadline = time.monotonic() + 1.0
-    while (left := _still_running(members)) and process.returncode is not None and time.monotonic() < deadline:
+    patient_until = time.monotonic() + (1.0 if process.returncode is not None else 0.0)
+    while left := _left_behind(process.pid, members):
+        if time.monotonic() > patient_until:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.poll()
         time.sleep(0.01)
-    for pid in left:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
     process.wait()
 
 
-def _still_running(members: list[Process]) -> list[int]:
-    """Compares start times too: a process id may have been given to somebody else meanwhile."""
-    everyone = _linux_processes() if sys.platform.startswith("linux") else _ps_processes()
-    running = {(process.pid, process.started) for process in everyone}
-    return [member.pid for member in members if (member.pid, member.started) in running]
+def _left_behind(leader: int, members: list[Process]) -> list[int]:
+    """Those known before, by start time too as an id may be given away, and who joined the session since."""
+    known = {(member.pid, member.started) for member in members}
+    return [
+        process.pid
+        for process in _everyone()
+        if (process.pid, process.started) in known or (process.session == leader and process.pid != leader)
+    ]
+
+
+def _everyone() -> list[Process]:
+    return _linux_processes() if sys.platform.startswith("linux") else _ps_processes()
 
 
 def _linux_processes() -> list[Process]:

@@ -51,13 +51,17 @@ def terminal_table(figures: Sequence[Figure], peer: str, *, colours: bool) -> st
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     lines = [_terminal_row(row, widths, colours=colours) for row in rows]
     lines.insert(1, "  ".join("─" * width for width in widths))
-    reasons = [f"not run: {figure.name}: {figure.not_run}" for figure in figures if figure.not_run]
-    return "\n".join([*lines, "", summary_line(figures), *reasons])
+    return "\n".join([*lines, "", summary_line(figures), *reasons(figures)])
 
 
 def summary_line(figures: Iterable[Figure]) -> str:
     verdicts = [figure.verdict for figure in figures]
     return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("met", "missed", "not run"))
+
+
+def reasons(figures: Iterable[Figure]) -> list[str]:
+    """Why figures are missing, each reason once."""
+    return [f"not run: {reason}" for reason in dict.fromkeys(figure.not_run for figure in figures if figure.not_run)]
 
 
 def markdown(document: Document, figures: Sequence[Figure], plot: str | None) -> str:
@@ -94,15 +98,14 @@ def spread(samples: Sequence[float]) -> str:
 
 
 def _facts(document: Document) -> list[str]:
-    machine, versions, moment = document["machine"], document["versions"], document["moment"]
+    machine, versions, moment, sides = (document[part] for part in ("machine", "versions", "moment", "sides"))
     changed = " with changes" if moment["sources_changed_since"] else ""
     packages = ", ".join(f"{name} {version}" for name, version in versions.items())
     return [
         f"{moment['date']}, revision {moment['git_revision'][:12]}{changed}",
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB",
         f"{machine['system']}, {machine['file_system']}",
-        f"{document['sides']['ours']}: {document['sides']['our_version']}; "
-        f"{document['sides']['peer']}: {document['sides']['peer_version']}",
+        f"{sides['ours']} {sides['our_version']} against {sides['peer']} {sides['peer_version']}",
         packages,
         _scale_text(document["scale"]),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import re
 import socket
 import subprocess
 import sys
@@ -21,7 +21,7 @@ Flavour = Literal["keystead", "redis"]
 Fsync = Literal["always", "interval", "never"]
 
 START_LIMIT_S = 60.0
-_TELL_VERSION = "from importlib.metadata import version; print('keystead', version('keystead'))"
+_TELL_VERSION = "from importlib.metadata import version; print(version('keystead'))"
 _REDIS_FSYNC = {"always": "always", "interval": "everysec", "never": "no"}
 
 
@@ -56,11 +56,12 @@ class ServerKind:
 
     def version(self) -> str:
         """What the program says of itself, "not installed" when there is none."""
-        if shutil.which(self.program) is None:
+        asked = ["-c", _TELL_VERSION] if self.flavour == "keystead" else ["--version"]
+        try:
+            said = subprocess.run([self.program, *asked], capture_output=True, text=True, check=True).stdout
+        except (OSError, subprocess.CalledProcessError):
             return "not installed"
-        asked = [self.program, *(["-c", _TELL_VERSION] if self.flavour == "keystead" else ["--version"])]
-        done = subprocess.run(asked, capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else "not installed"
+        return version_in(said)
 
 
 class Server:
@@ -142,6 +143,12 @@ class Server:
     def _last_words(self) -> str:
         lines = self._output.read_text(encoding="utf-8", errors="replace").split("\n")
         return " / ".join(line.strip() for line in lines if line.strip())[-300:]
+
+
+def version_in(text: str) -> str:
+    """The number in `Redis server v=7.0.15 sha=…` or `7.0.15`."""
+    found = re.search(r"v?=?(\d+(?:\.\w+)+)", text)
+    return found[1] if found else text.strip()
 
 
 def free_port() -> int:

@@ -19,7 +19,7 @@ from benchmarks.scale import short_count
 from benchmarks.servers import Server
 
 CLIENTS = 50
-REQUESTS_PER_S = 2000
+REQUESTS_PER_S = 1000
 LONGEST_PAUSE_MS = 20.0
 _WARM_UP_S = 1.0
 _LIMIT_S = 120.0

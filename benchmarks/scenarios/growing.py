@@ -17,7 +17,7 @@ from benchmarks.servers import ServerKind
 
 LONGEST_PAUSE_MS = 20.0
 _PROBERS = 10
-_PROBES_PER_S = 1000
+_PROBES_PER_S = 500
 _PROBED_KEYS = 10_000
 # Four clients, 16 deep: quick, and no reply is behind more than 64 other commands: a queue would look like a pause.
 _LOADERS = 4
