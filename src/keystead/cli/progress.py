@@ -104,3 +104,8 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def many(count: int, noun: str) -> str:
+    """A count for people: "1 key", "1,000 keys"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
