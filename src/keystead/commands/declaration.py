@@ -95,6 +95,12 @@ REGISTRY: dict[bytes, Command] = {}
 """Every command declared so far, by name in small letters. `keystead.commands.catalogue` declares them all."""
 
 
+def called_command(args: list[bytes]) -> Command | None:
+    """The declaration that *args* call for; None for an unknown command or subcommand."""
+    found = REGISTRY.get(args[0].lower())
+    return found and found.of(args)
+
+
 def wrong_number(name: str) -> str:
     """Redis' reply to a wrong number of arguments."""
     return f"ERR wrong number of arguments for '{name}' command"
@@ -172,12 +178,41 @@ def command(
 def container(
     name: str, *, group: str, since: str, summary: str, complexity: str = "Depends on subcommand.", acl: str = ""
 ) -> None:
-    """Declare the command that carries subcommands; they are declared after it."""
+    """Declare the command that carries subcommands, and its HELP; they are declared after it."""
 
-    @command(name + " subcommand [argument [argument ...]]", group=group, since=since, summary=summary, takes="args",
-             complexity=complexity, acl=acl, reads="nothing")  # fmt: skip
+    @command(
+        f"{name} subcommand [argument [argument ...]]",
+        group=group,
+        since=since,
+        summary=summary,
+        complexity=complexity,
+        takes="args",
+        reads="nothing",
+    )
     def only_subcommands_run(session: object, args: list[bytes]) -> None:
         raise AssertionError("a container is dispatched by its table")
+
+    declare_help(name, group=group, since=since, acl=acl)
+
+
+def declare_help(name: str, *, group: str, since: str, acl: str = "") -> None:
+    """Declare HELP for a container: it lists the declarations of the subcommands."""
+    own = REGISTRY[name.lower().encode()]
+
+    @command(
+        f"{name} HELP",
+        group=group,
+        since=since,
+        flags="loading stale",
+        acl=acl,
+        reads="nothing",
+        summary="Returns helpful text about the different subcommands.",
+    )
+    def help_(session: object) -> list[str]:
+        lines = [f"{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
+        for sub in sorted(own.subcommands.values(), key=lambda sub: (sub.name.endswith("|help"), sub.name)):
+            lines += [sub.syntax.removeprefix(name + " "), f"    {sub.summary}"]
+        return lines
 
 
 def _whole(args: list[bytes]) -> Parsed:

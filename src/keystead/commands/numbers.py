@@ -59,11 +59,11 @@ def positive(text: bytes) -> int:
     return value
 
 
-def integer_within(text: bytes, low: int, high: int, error: str = NOT_POSITIVE) -> int:
+def integer_within(text: bytes, low: int, high: int, error: str = "") -> int:
     """An integer from *low* to *high*. Raises CommandError: not an integer, or *error* outside the range."""
     value = integer(text)
     if not low <= value <= high:
-        raise CommandError(error)
+        raise CommandError(error or f"ERR value is out of range, value must between {low} and {high}")
     return value
 
 

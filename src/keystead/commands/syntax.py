@@ -78,11 +78,10 @@ def read_syntax(line: str) -> tuple[str, Sequence]:
     if not length:
         raise ValueError(f"a syntax line begins with the command's name: {line!r}")
     reader = _Reader(words[length:], line)
-    tree = reader.alternatives(end=None)
-    if isinstance(tree, Choice):
+    items = reader.items(end=None)
+    if not reader.at_end:
         raise ValueError(f"alternatives need brackets: {line!r}")
-    arguments = tree if isinstance(tree, Sequence) else Sequence((tree,))
-    return "|".join(words[:length]).lower(), arguments
+    return "|".join(words[:length]).lower(), Sequence(tuple(items))
 
 
 class _Reader:
@@ -91,20 +90,23 @@ class _Reader:
         self._line = line
         self._at = 0
 
-    def alternatives(self, end: str | None) -> Node:
-        found = [self._sequence(end)]
-        while self._at < len(self._words) and self._words[self._at] == "|":
+    @property
+    def at_end(self) -> bool:
+        return self._at >= len(self._words)
+
+    def alternatives(self, end: str) -> Node:
+        found = [_one(self.items(end))]
+        while not self.at_end and self._words[self._at] == "|":
             self._at += 1
-            found.append(self._sequence(end))
-        if end is not None:
-            if self._at >= len(self._words):
-                raise ValueError(f"{end!r} is missing: {self._line!r}")
-            self._at += 1
+            found.append(_one(self.items(end)))
+        if self.at_end:
+            raise ValueError(f"{end!r} is missing: {self._line!r}")
+        self._at += 1
         return found[0] if len(found) == 1 else Choice(tuple(found))
 
-    def _sequence(self, end: str | None) -> Node:
+    def items(self, end: str | None) -> list[Node]:
         items: list[Node] = []
-        while self._at < len(self._words) and self._words[self._at] not in ("|", end):
+        while not self.at_end and self._words[self._at] not in ("|", end):
             word = self._words[self._at]
             self._at += 1
             if word == "[":
@@ -115,7 +117,7 @@ class _Reader:
                 raise ValueError(f"{word!r} out of place: {self._line!r}")
             else:
                 items.append(_leaf(word))
-        return items[0] if len(items) == 1 else Sequence(tuple(items))
+        return items
 
     def _optional(self, items: list[Node]) -> None:
         """`[x]`, or the `[x ...]` that makes the x before it repeat."""
@@ -138,6 +140,10 @@ class _Reader:
             if depth == 0:
                 return at
         raise ValueError(f"']' is missing: {self._line!r}")
+
+
+def _one(items: list[Node]) -> Node:
+    return items[0] if len(items) == 1 else Sequence(tuple(items))
 
 
 def _leaf(word: str) -> Token | Placeholder:

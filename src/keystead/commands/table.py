@@ -39,14 +39,14 @@ class Table(dict[bytes, Run]):
     def __missing__(self, name: bytes) -> Run:
         return self.get(name.lower(), self.unknown)
 
-    def fill(self, commands: Iterable[Command], wrap: Wrap, around: Callable[[Run], Run] | None = None) -> None:
+    def fill(self, commands: Iterable[Command], wrap: Wrap, around: Wrap | None = None) -> None:
         """Replace all entries by the runners of *commands*, each within *wrap* (a container's subcommands each for
         itself), and what the name leads to within *around*."""
         entries: dict[bytes, Run] = {}
         for command in commands:
             name = command.name.encode()
             run = wrapped_runner(command, wrap)
-            entries[name] = entries[name.upper()] = around(run) if around else run
+            entries[name] = entries[name.upper()] = around(command, run) if around else run
         self.clear()
         self.update(entries)
 
@@ -146,6 +146,12 @@ def unknown_subcommand(args: list[bytes]) -> str:
     return f"ERR unknown subcommand '{sub}'. Try {_text(args[0].upper())} HELP."
 
 
+def subcommand_misuse(args: list[bytes]) -> str:
+    """Redis' error of a subcommand that finds its arguments wrong by itself."""
+    sub = _text(_c_string(args[1])[:_SHOWN_BYTES])
+    return f"ERR unknown subcommand or wrong number of arguments for '{sub}'. Try {_text(args[0].upper())} HELP."
+
+
 def _c_string(text: bytes) -> bytes:
     """As far as C's %s prints it."""
     return text.partition(b"\0")[0]
@@ -154,9 +160,3 @@ def _c_string(text: bytes) -> bytes:
 def _text(text: bytes) -> str:
     """Decoded so that the error encoder gives the same bytes back."""
     return text.decode("utf-8", "surrogateescape")
-
-
-def executed_command(registry: dict[bytes, Command], args: list[bytes]) -> Command | None:
-    """The declaration that *args* call for; None for an unknown command or subcommand."""
-    found = registry.get(args[0].lower())
-    return found and found.of(args)

@@ -28,10 +28,14 @@ class Access:
         """Whether a new client must log in."""
         return self._digest is not None
 
+    def has_user(self, user: bytes) -> bool:
+        """Whether there is such a user."""
+        return user == DEFAULT_USER
+
     def is_granted(self, user: bytes, password: bytes) -> bool:
         """Whether the user exists and this is its password; any password fits a user without one."""
         given = _digest(password)
-        return user == DEFAULT_USER and hmac.compare_digest(given, self._digest or given)
+        return self.has_user(user) and hmac.compare_digest(given, self._digest or given)
 
 
 def _digest(password: bytes) -> bytes:

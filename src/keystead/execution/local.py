@@ -7,16 +7,22 @@ who is connected, the tables, statistics, slow log, monitors, pauses. Synchronou
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from keystead import resp
 from keystead.commands.catalogue import REGISTRY
-from keystead.commands.table import executed_command
+from keystead.commands.declaration import Command, called_command
 from keystead.errors import CommandError, KeysteadError, WriteRefused
 from keystead.execution.access import Access
+from keystead.execution.call_times import AllCallTimes
+from keystead.execution.monitors import Monitors
+from keystead.execution.pauses import Pauses
 from keystead.execution.promise import Promise
+from keystead.execution.refusals import refusing
 from keystead.execution.session import Peer, Session
+from keystead.execution.slow_log import SlowLog
 from keystead.execution.statistics import Statistics
 from keystead.execution.tables import Tables
 
@@ -30,18 +36,52 @@ LARGE_REPLY_BYTES = 65536
 """After a reply longer than this the loop returns, so that the connection can apply its limits between two commands."""
 
 
+class Timer(Protocol):
+    """What `call_later` gives back."""
+
+    def cancel(self) -> None:
+        """Do not call after all."""
+
+
+CallLater: TypeAlias = Callable[[float, Callable[[], None]], Timer]
+"""(seconds, callback): an event loop's `call_later`."""
+
+
 class LocalExecutor:
     """Runs the commands of every client of one engine."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        *,
+        call_later: CallLater,
+        stop: Callable[[], None] = lambda: None,
+        on_settings: Callable[[Settings], None] = lambda _: None,
+    ) -> None:
+        """*stop* begins the end of the process (SHUTDOWN). *on_settings* is told after CONFIG SET what holds now; it
+        brings it to whatever lies outside execution. Both return at once."""
         self.engine = engine
         self.settings = settings
-        self.registry = REGISTRY
+        self.started_with = settings
+        self.started_at_s = time.time()
+        self.call_later = call_later
+        self.stop = stop
+        self._on_settings = on_settings
         self.statistics = Statistics()
         self.access = Access(settings.requirepass)
         self.tables = Tables(REGISTRY)
+        self.slow_log = SlowLog(settings.slowlog_slower_than_us, settings.slowlog_max_entries)
+        self.call_times = AllCallTimes()
+        self.monitors = Monitors(self.tables)
+        self.pauses = Pauses(self)
         self.sessions: dict[int, Session] = {}
         self._last_session_id = 0
+        self._put_settings()
+        self.refuse_what_grows()
+        engine.on_refusal_change = self.refuse_what_grows
+
+    # --- clients -----------------------------------------------------------------------------------------------------
 
     def open_session(self, peer: Peer) -> Session:
         """A client has connected."""
@@ -55,8 +95,13 @@ class LocalExecutor:
     def close_session(self, session: Session) -> None:
         """The client is gone; what it waited for is cancelled."""
         self.sessions.pop(session.id, None)
+        self.monitors.remove(session)
+        session.forget_watches()
         if session.waiting_for is not None:
             session.waiting_for.cancel()
+            session.waiting_for = None
+
+    # --- running -----------------------------------------------------------------------------------------------------
 
     def run(self, session: Session, commands: Iterator[list[bytes]], replies: list[bytes]) -> bytes | Promise | None:
         """Execute *commands* in order and append their encoded replies.
@@ -64,16 +109,17 @@ class LocalExecutor:
         Returns None when there are no more commands. Else it stopped early: on a Promise (which is not among
         *replies*; the rest may run when it is resolved) or after a large reply (returned, and the last among
         *replies*). The caller goes on by calling again with the same iterator, unless `session.closing` is set. After
-        every call it must look at `session.must_wait`: when set, the replies wait until the open turn is durable.
+        every call, and when a promise is resolved, it must look at `session.must_wait`: when set, the replies wait
+        until the open turn is durable.
 
         Raises DiskFailure: nothing may be acknowledged any more.
         """
         done = len(replies)
         engine = self.engine
-        engine.clock.refresh()
+        now_ms = engine.clock.refresh()
         engine.author = session.author
         append = replies.append
-        args: list[bytes] = []
+        args: list[bytes] | None = None
         reply: bytes | Promise | None = None
         while True:
             # The try costs nothing until something is raised; the loop then begins again with the next command.
@@ -87,22 +133,40 @@ class LocalExecutor:
                     reply = None
                 break
             except Exception as failure:
-                append(self.failure_reply(args, failure))
+                append(self.failure_reply(args or [b""], failure))
         self.statistics.commands_processed += len(replies) - done
-        if args:
+        if args is not None:
             session.last_command = args
+            session.last_active_ms = now_ms
         if isinstance(reply, Promise):
             replies.pop()
-            session.waiting_for = reply
-        session.last_active_ms = engine.clock.now_ms
+            session.wait_for(reply)
         return reply
 
-    def execute(self, session: Session, args: list[bytes]) -> bytes | Promise:
-        """Execute one command as a client in its normal state would, outside the loop: for EXEC, and after a pause."""
+    def execute_in_transaction(self, session: Session, args: list[bytes]) -> bytes:
+        """Execute one queued command for EXEC."""
         try:
-            return self.tables.normal[args[0]](session, args)
+            reply = self.tables.in_transaction[args[0]](session, args)
         except Exception as failure:
             return self.failure_reply(args, failure)
+        if isinstance(reply, Promise):
+            if reply.reply is None:
+                raise AssertionError(f"{args[0]!r} waits inside a transaction")
+            return reply.reply
+        return reply
+
+    def run_later(self, session: Session, args: list[bytes], promise: Promise) -> None:
+        """Execute a postponed command in the client's present state, and resolve its promise by the reply."""
+        self.engine.clock.refresh()
+        self.engine.author = session.author
+        try:
+            reply = session.table[args[0]](session, args)
+        except Exception as failure:
+            reply = self.failure_reply(args, failure)
+        if isinstance(reply, Promise):
+            reply.add_done(lambda done: promise.resolve(done.reply or b""))
+        else:
+            promise.resolve(reply)
 
     def failure_reply(self, args: list[bytes], failure: Exception) -> bytes:
         """The error reply for what a runner raised; counted. Failures that end the process are raised again."""
@@ -113,7 +177,7 @@ class LocalExecutor:
     def _failure_text(self, args: list[bytes], failure: Exception) -> str:
         if isinstance(failure, CommandError):
             return failure.text
-        command = executed_command(self.registry, args)
+        command = called_command(args)
         if isinstance(failure, ValueError) and command and command.raw and not command.accepts(len(args)):
             return command.arity_error
         if isinstance(failure, WriteRefused):
@@ -122,3 +186,32 @@ class LocalExecutor:
             raise failure
         log.error("command %r failed", args[0][:64], exc_info=failure)
         return "ERR internal error"
+
+    def command_of(self, args: list[bytes]) -> Command | None:
+        """The declaration that *args* call for; None when there is none."""
+        return called_command(args)
+
+    def flags_of(self, args: list[bytes]) -> frozenset[str]:
+        """The flags of the command that *args* call for."""
+        command = called_command(args)
+        return command.flags if command else frozenset()
+
+    # --- what holds for all -------------------------------------------------------------------------------------------
+
+    def refuse_what_grows(self) -> None:
+        """Follow `engine.refusal`."""
+        reason = self.engine.refusal
+        self.tables.put_layer("refusal", refusing(reason, self.flags_of) if reason else None)
+
+    def apply(self, settings: Settings) -> None:
+        """Settings changed by CONFIG SET hold from now on."""
+        self.settings = settings
+        self._put_settings()
+        self._on_settings(settings)
+
+    def _put_settings(self) -> None:
+        settings = self.settings
+        self.access.set_password(settings.requirepass)
+        self.slow_log.configure(settings.slowlog_slower_than_us, settings.slowlog_max_entries)
+        self.tables.put_layer("slow log", self.slow_log.layer())
+        self.tables.put_layer("times", self.call_times.layer if settings.latency_tracking else None)

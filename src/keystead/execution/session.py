@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from keystead import resp
 from keystead.engine.operations import Author
+from keystead.execution.promise import Promise
 
 if TYPE_CHECKING:
     from keystead.commands.table import Table
     from keystead.engine.engine import Database, Engine
-    from keystead.engine.keyspace import Keyspace
     from keystead.execution.local import LocalExecutor
-    from keystead.execution.promise import Promise
     from keystead.execution.statistics import Statistics
 
 ReplyMode: TypeAlias = Literal["on", "off", "skip"]
@@ -98,7 +97,8 @@ class Session:
         self.pending_turn = 0
         self.dirty = False
         """A watched key changed: EXEC will refuse."""
-        self.watched: dict[tuple[Database, bytes], Keyspace] = {}
+        self.watched: dict[tuple[Database, bytes], bool] = {}
+        """Keys of WATCH, with whether they existed then."""
         self.is_monitor = False
         self.no_evict = self.no_touch = False
         self.lib_name = self.lib_ver = b""
@@ -109,7 +109,7 @@ class Session:
         self.reset(authenticated=not executor.access.requires_password)
 
     def reset(self, *, authenticated: bool) -> None:
-        """To the state of a new connection, as RESET does; id, watches and address stay with their owners."""
+        """To the state of a new connection, as RESET does."""
         self.db: Database = self.engine.databases[0]
         self.queued: list[list[bytes]] | None = None
         """Commands since MULTI; None outside of it."""
@@ -136,6 +136,29 @@ class Session:
         """From now on transactions are signed with this user and the client's name, or its address without one."""
         self.user = user
         self.author = Author(user, self.name.decode("utf-8", "replace") or self.peer.addr)
+
+    def forget_watches(self) -> None:
+        """UNWATCH."""
+        for database, key in self.watched:
+            database.keyspace.unwatch(key, self)
+        self.watched.clear()
+        self.dirty = False
+
+    def wait_for(self, promise: Promise) -> None:
+        """Nothing more of this client is executed until the promise is resolved."""
+        self.waiting_for = promise
+        promise.add_done(self._go_on)
+
+    def _go_on(self, _: Promise) -> None:
+        self.waiting_for = None
+
+    def say_goodbye(self, reply: bytes) -> Promise:
+        """The reply of a command after which the connection closes. As a promise, though resolved, it ends the chunk:
+        what the client has sent behind it is not executed."""
+        self.closing = True
+        promise = Promise()
+        promise.resolve(reply)
+        return promise
 
     def choose_table(self) -> None:
         """Take the table of the present state. To be called after every change of login, MULTI or reply mode."""

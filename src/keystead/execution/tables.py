@@ -1,8 +1,10 @@
 """Which table of commands a client has in which state.
 
-    NEW       a password is asked for and not given yet
-    NORMAL    logged in
-    MULTI     commands are queued until EXEC
+    NEW             a password is asked for and not given yet
+    NORMAL          logged in
+    MULTI           commands are queued until EXEC
+    MONITOR         listens; as a replica would be, it is kept from the data
+    IN TRANSACTION  not a client's state: what EXEC runs
 
 What holds for the whole server (writes refused, a monitor listens, the slow log, latency tracking, a pause) is wrapped
 around the runners it concerns when it begins and unwrapped when it ends. The tables are filled again in place, so no
@@ -42,6 +44,8 @@ class Tables:
         self.new = Table()
         self.normal = Table()
         self.multi = Table(breaking(refuse_unknown))
+        self.monitor = Table()
+        self.in_transaction = Table()
         self.refill()
 
     def of(self, session: Session) -> Table:
@@ -50,6 +54,8 @@ class Tables:
             table = self.new
         elif session.queued is not None:
             table = self.multi
+        elif session.is_monitor:
+            table = self.monitor
         else:
             table = self.normal
         return table if session.reply_mode == "on" else _SilentTable(table)
@@ -58,6 +64,9 @@ class Tables:
 
     ORDER: ClassVar = ("times", "slow log", "refusal", "monitor", "pause")
     """Inside to outside: a paused command is neither refused nor shown to monitors before the pause ends."""
+
+    IN_TRANSACTION: ClassVar = ("times", "slow log", "monitor")
+    """EXEC has been let through as a whole."""
 
     def put_layer(self, name: str, decorate: Wrap | None) -> None:
         """Wrap every runner by *decorate*, or take that layer off. *decorate* returns the runner it was given where
@@ -73,7 +82,9 @@ class Tables:
         commands = self._registry.values()
         self.normal.fill(commands, self._wrap)
         self.new.fill(commands, self._wrap_before_login)
-        self.multi.fill(commands, self._wrap_in_multi, around=breaking)
+        self.multi.fill(commands, self._wrap_in_multi, around=_breaking_unless_it_runs)
+        self.monitor.fill(commands, lambda command, run: self._wrap(command, keeping_from_data(command, run)))
+        self.in_transaction.fill(commands, lambda command, run: self._within(self.IN_TRANSACTION, command, run))
 
     def _wrap(self, command: Command, run: Run) -> Run:
         return self._within(self.ORDER, command, run)
@@ -83,7 +94,7 @@ class Tables:
 
     def _wrap_in_multi(self, command: Command, run: Run) -> Run:
         if command.name in RUN_IN_MULTI:
-            return self._wrap(command, run)
+            return breaking_by_arity(command, self._wrap(command, run))
         return self._within(("refusal", "pause"), command, queueing(command))
 
     def _within(self, names: Iterable[str], command: Command, run: Run) -> Run:
@@ -131,6 +142,30 @@ def breaking(run: Run) -> Run:
             raise
 
     return guarded
+
+
+def _breaking_unless_it_runs(command: Command, run: Run) -> Run:
+    return run if command.name in RUN_IN_MULTI else breaking(run)
+
+
+def breaking_by_arity(command: Command, run: Run) -> Run:
+    """For what runs within MULTI: a wrong number of arguments breaks the transaction, an error of the command's own
+    (MULTI inside MULTI) does not."""
+
+    def guarded(session: Session, args: list[bytes]) -> bytes | Promise:
+        session.queue_is_broken |= not command.accepts(len(args))
+        return run(session, args)
+
+    return guarded
+
+
+def keeping_from_data(command: Command, run: Run) -> Run:
+    """Redis treats a monitor as a replica, and those have no business with keys."""
+
+    def kept(session: Session, args: list[bytes]) -> bytes | Promise:
+        raise CommandError("ERR Replica can't interact with the keyspace")
+
+    return kept if command.flags & {"write", "readonly"} else run
 
 
 class _SilentTable(Table):
