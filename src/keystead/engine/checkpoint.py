@@ -121,7 +121,7 @@ def read_checkpoint(
                 if i in wanted:
                     keyspace = view.keyspace(number)
                     keyspace.shards[i] = cast("dict[bytes, Value]", shard)
-                    keyspace.expires[i] = dict(zip(shard, times, strict=False))
+                    keyspace.expires[i] = dict(zip(shard, view.times.share_all(times), strict=False))
                 shard_frames += 1
             elif frame.kind == END and frame.number == shard_frames and not ended:
                 databases, view.next_keyspace = _decode_end(frame.payload)

@@ -19,7 +19,7 @@ from xxhash import xxh3_64_intdigest as digest
 
 from keystead.engine import operations as op
 from keystead.engine.before_images import BeforeImages, Image, Rebound, Unpatch
-from keystead.engine.values import EXPIRY_OVERHEAD_BYTES, KEY_OVERHEAD_BYTES, Value, value_bytes
+from keystead.engine.values import EXPIRY_OVERHEAD_BYTES, KEY_OVERHEAD_BYTES, SharedTimes, Value, value_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,6 +58,7 @@ class Keyspace:
         "_record",
         "_scan_order",
         "_seed",
+        "_times",
         "expires",
         "id",
         "index",
@@ -82,6 +83,7 @@ class Keyspace:
         self._clock = clock
         self._record = record
         self._durable_turn = durable_turn
+        self._times = SharedTimes()
         self.shards: list[dict[bytes, Value]] = [{} for _ in range(SHARDS)]
         self.expires: list[dict[bytes, int]] = [{} for _ in range(SHARDS)]
         self.open_before: BeforeImages = {}
@@ -247,7 +249,7 @@ class Keyspace:
         old, _ = self._remember(i, key)
         self.shards[i][key] = value
         if expires_at_ms:
-            self.expires[i][key] = expires_at_ms
+            self.expires[i][key] = self._times.share(expires_at_ms)
             self._record((op.PUT_EXPIRING, self.id, key, value, expires_at_ms))
         else:
             self.expires[i].pop(key, None)
@@ -276,7 +278,7 @@ class Keyspace:
         if old is None:
             raise KeyError(key)
         if expires_at_ms:
-            self.expires[i][key] = expires_at_ms
+            self.expires[i][key] = self._times.share(expires_at_ms)
         else:
             self.expires[i].pop(key, None)
         self._record((op.SET_EXPIRY, self.id, key, expires_at_ms))

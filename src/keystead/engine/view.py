@@ -25,6 +25,7 @@ from keystead.engine.operations import (
     SetExpiry,
     decode_entries,
 )
+from keystead.engine.values import SharedTimes
 
 if TYPE_CHECKING:
     from keystead.engine.values import Value
@@ -63,6 +64,7 @@ class View:
         self.next_keyspace = DATABASES
         self.next_sequence = 1
         self.time_ms = 0
+        self.times = SharedTimes()
         self._parts: dict[int, list[bytes]] = {}
 
     def keyspace(self, number: int) -> KeyspaceView:
@@ -115,7 +117,7 @@ class View:
             elif not isinstance(entry, (Author, Group)):
                 i = digest(entry.key, seed) >> SHARD_SHIFT
                 if everything or i in wanted:
-                    _change(self.keyspace(entry.keyspace), i, entry)
+                    _change(self.keyspace(entry.keyspace), i, entry, self.times)
         return rebound
 
     def _bind(self, bind: Bind) -> None:
@@ -131,11 +133,13 @@ class View:
         return decode_entries(payload)
 
 
-def _change(keyspace: KeyspaceView, i: int, entry: PutExpiring | Delete | Expired | SetExpiry | Patch) -> None:
+def _change(
+    keyspace: KeyspaceView, i: int, entry: PutExpiring | Delete | Expired | SetExpiry | Patch, times: SharedTimes
+) -> None:
     shard, expires, key = keyspace.shards[i], keyspace.expires[i], entry.key
     if type(entry) is PutExpiring:
         shard[key] = entry.value
-        expires[key] = entry.expires_at_ms
+        expires[key] = times.share(entry.expires_at_ms)
     elif type(entry) is Patch:
         value = shard.get(key, b"")
         if not isinstance(value, bytearray):
@@ -145,7 +149,7 @@ def _change(keyspace: KeyspaceView, i: int, entry: PutExpiring | Delete | Expire
         raise ReplayError(f"a {type(entry).__name__} of the key {key[:64]!r}, which does not exist")
     elif type(entry) is SetExpiry:
         if entry.expires_at_ms:
-            expires[key] = entry.expires_at_ms
+            expires[key] = times.share(entry.expires_at_ms)
         else:
             expires.pop(key, None)
     else:
