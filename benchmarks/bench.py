@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -51,6 +52,10 @@ class Bench:
     ) -> Server:
         self.progress(f"starting {kind.label}")
         return Server(kind, self.datasets.copy(kind, keys), fsync, environment)
+
+    def fresh_directory(self, name: str) -> Path:
+        """A new empty directory whose name begins so."""
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.root))
 
     def interleave(
         self, name: str, rounds: int, sides: tuple[Side, Side], measure: Callable[[Side], Sample]

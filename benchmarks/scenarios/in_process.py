@@ -51,7 +51,6 @@ class Contestant:
         if find_spec(STORES[self.store].package) is None:
             self.failure = f"{self.store} is not installed"
             return
-        self.directory.mkdir(parents=True)
         self._work("--fill")
 
     def measure(self) -> None:
@@ -83,7 +82,7 @@ def measure_stores(
     """A figure for each operation and peer; all stores take turns in every round."""
     contestants = {
         (store, durability): Contestant(
-            store, durability, bench.root / f"{store}-{durability}-{keys}", keys, bench.scale.embedded_seconds
+            store, durability, bench.fresh_directory(store), keys, bench.scale.embedded_seconds
         )
         for durability in durabilities
         for store in (OURS, *peers)
