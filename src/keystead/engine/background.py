@@ -6,6 +6,7 @@ nothing; only the merge of a checkpoint, which does compute, is another process.
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
-from keystead.engine.compaction import compact
+from keystead.engine.compaction import NO_SPACE_STATUS, compact
 from keystead.engine.manifest import CheckpointRecord
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ class ThreadBackground:
             if stream is not None:
                 stream.close()
         self._process = None
+        if status == NO_SPACE_STATUS:
+            raise OSError(errno.ENOSPC, "no space for a checkpoint")
         if status != 0:
             raise CheckpointFailed(f"exit status {status}: {errors.decode('utf-8', 'replace').strip()[-500:]}")
         return msgspec.json.decode(output, type=CheckpointRecord)

@@ -17,10 +17,13 @@ from keystead.engine import manifest as manifests
 from keystead.engine.checkpoint import CheckpointWriter, Progress, read_checkpoint
 from keystead.engine.files import Directory
 from keystead.engine.keyspace import SHARDS
+from keystead.engine.log import NO_SPACE
 from keystead.engine.manifest import CheckpointRecord, Manifest, SegmentRecord
 from keystead.engine.recovery import Recovered, read_sealed
 from keystead.engine.view import View
 
+NO_SPACE_STATUS = 28
+"""The process's exit status when the disk was full."""
 PASS_BYTES = 512 << 20
 """About how much of the files one pass merges: a larger store is merged in several passes over ranges of shards."""
 
@@ -81,7 +84,12 @@ def main(arguments: list[str]) -> None:
     """Entry point of the process: directory and number as arguments, the record as JSON on standard output."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.nice(10)
-    record = compact(Directory(arguments[0]), int(arguments[1]))
+    try:
+        record = compact(Directory(arguments[0]), int(arguments[1]))
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            sys.exit(NO_SPACE_STATUS)
+        raise
     sys.stdout.buffer.write(msgspec.json.encode(record))
     sys.stdout.flush()
 

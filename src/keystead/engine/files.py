@@ -169,6 +169,11 @@ class Directory:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         return File(self.system, name, self.system.open(self._full(name), flags, 0o600))
 
+    def open_or_create(self, name: str) -> File:
+        """A file to write and read, made if need be."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        return File(self.system, name, self.system.open(self._full(name), flags, 0o600))
+
     def open(self, name: str) -> File:
         """An existing file to write and read. FileNotFoundError."""
         return File(self.system, name, self.system.open(self._full(name), os.O_RDWR | os.O_CLOEXEC))

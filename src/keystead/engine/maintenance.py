@@ -26,6 +26,12 @@ __all__ = ["Background", "InlineBackground", "Maintenance", "Retention", "Thread
 
 RETRY_MS = 30_000
 """How long after a checkpoint failed the next one is tried by itself."""
+RESERVE_RETRY_MS = 10_000
+RESERVE_NAME = "reserve"
+LEAST_RESERVE_BYTES = 1 << 20
+MOST_RESERVE_BYTES = 64 << 20
+"""The reserve is a quarter larger than the last checkpoint, within these bounds: given up when a checkpoint or the next
+segment meets a full disk, for a checkpoint is what lets old files go."""
 
 
 class Retention(NamedTuple):
@@ -59,6 +65,8 @@ class Maintenance:
         self._wanted_up_to = 0
         """A checkpoint up to this segment was asked for."""
         self._not_before_ms = 0
+        self._reserved_bytes = 0
+        self._reserve_not_before_ms = 0
         self.checkpoint_running = False
         self.checkpoint_failed = False
         self.failure_reason = ""
@@ -127,7 +135,21 @@ class Maintenance:
             return self._checkpoint_job()
         if self._expired_generations(self.manifest):
             return self._retention_job()
+        if self._reserve_due():
+            return self._reserve_job()
         return None
+
+    def _reserve_target(self) -> int:
+        checkpoint = self.manifest.current.checkpoint
+        wanted = checkpoint.length * 5 // 4 if checkpoint else 0
+        return min(max(wanted, LEAST_RESERVE_BYTES), MOST_RESERVE_BYTES)
+
+    def _reserve_due(self) -> bool:
+        return (
+            not self._log.starved
+            and self._reserved_bytes < self._reserve_target()
+            and self._clock.now_ms >= self._reserve_not_before_ms
+        )
 
     def _may_seal(self, segment: Segment) -> bool:
         # With fsync "always" sealing waits for the commits' own sync; otherwise it does the syncing.
@@ -160,6 +182,7 @@ class Maintenance:
     def _prepare_job(self) -> Callable[[], Callable[[], None]]:
         manifest, directory, log = copy.deepcopy(self.manifest), self._directory, self._log
         record = SegmentRecord(log.segment.number + 1, f"{secrets.randbits(64):016x}")
+        segments = list(manifest.current.segments)
 
         def job() -> Callable[[], None]:
             directory.remove(record.file)
@@ -168,7 +191,7 @@ class Maintenance:
                 log.zero_fill(file)
                 file.sync()
                 directory.sync()
-                manifest.current.segments.append(record)
+                manifest.current.segments[:] = [*segments, record]
                 # Named in a durable manifest before the first acknowledgement into it.
                 manifests.store(directory, manifest)
             except BaseException:
@@ -176,7 +199,7 @@ class Maintenance:
                 raise
             return lambda: self._prepared(manifest, file, record)
 
-        return job
+        return self._or_from_reserve(job)
 
     def _prepared(self, manifest: Manifest, file: File, record: SegmentRecord) -> None:
         self.manifest = manifest
@@ -211,11 +234,58 @@ class Maintenance:
             manifests.store(directory, manifest)
             return lambda: self._installed(manifest)
 
-        return job
+        return self._or_from_reserve(job)
 
     def _installed(self, manifest: Manifest) -> None:
         self.manifest = manifest
         self._checkpoint_made()
+
+    def _reserve_job(self) -> Callable[[], Callable[[], None]]:
+        directory, target = self._directory, self._reserve_target()
+
+        def job() -> Callable[[], None]:
+            try:
+                with directory.open_or_create(RESERVE_NAME) as file:
+                    if file.size() < target:
+                        file.allocate(0, target)
+                        file.sync()
+            except OSError as error:
+                if error.errno not in NO_SPACE:
+                    raise
+                directory.remove(RESERVE_NAME)
+                return self._reserve_lost
+            return lambda: self._reserve_kept(target)
+
+        return job
+
+    def _reserve_kept(self, size: int) -> None:
+        self._reserved_bytes = size
+
+    def _reserve_lost(self) -> None:
+        self._reserved_bytes = 0
+        self._reserve_not_before_ms = self._clock.now_ms + RESERVE_RETRY_MS
+
+    def _or_from_reserve(self, job: Callable[[], Callable[[], None]]) -> Callable[[], Callable[[], None]]:
+        """The job, tried once more with the reserve given up when the disk is full."""
+        directory = self._directory
+
+        def attempt() -> Callable[[], None]:
+            try:
+                return job()
+            except OSError as error:
+                if error.errno not in NO_SPACE or RESERVE_NAME not in directory.names():
+                    raise
+            directory.remove(RESERVE_NAME)
+            directory.sync()
+            done = job()
+
+            def take_in() -> None:
+                self._reserve_lost()
+                done()
+
+            return take_in
+
+        return attempt
 
     def _retention_job(self) -> Callable[[], Callable[[], None]]:
         manifest, directory = copy.deepcopy(self.manifest), self._directory

@@ -15,8 +15,8 @@ KEY_OVERHEAD_BYTES = 150
 """What a key costs beside its own and its value's bytes: two object headers, the allocator's rounding (16 bytes each),
 and its share of a shard's table, which is between half and two thirds full. Measured at 1 M keys of 16 + 64 bytes."""
 
-EXPIRY_OVERHEAD_BYTES = 90
-"""What an expiry costs: an integer object and its share of a second table."""
+EXPIRY_OVERHEAD_BYTES = 60
+"""What an expiry costs: its share of a second table, and an integer object of 32 bytes unless others share it."""
 
 
 def value_bytes(value: Value) -> int:
