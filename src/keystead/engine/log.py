@@ -103,11 +103,11 @@ class Log:
         """
         segment = self.segment
         offset = segment.end + len(self._held)
-        data = b""
+        chunks: list[bytes] = []
         for kind, payload, number in frames:
-            data += encode_frame(
+            frame = encode_frame(
                 segment.salt,
-                offset + len(data),
+                offset,
                 kind,
                 payload,
                 number=number,
@@ -115,34 +115,37 @@ class Log:
                 time_ms=time_ms,
                 durable_position=self.durable_position,
             )
+            chunks.append(frame)
+            offset += len(frame)
         segment.last_ms = time_ms
         self.marked_position = self.durable_position
         if self._held:
-            self._held += data
+            self._held += b"".join(chunks)
             return False
-        return self._write(data)
+        return self._write(chunks)
 
-    def _write(self, data: bytes) -> bool:
+    def _write(self, chunks: list[bytes]) -> bool:
         segment = self.segment
+        end = segment.end
         try:
-            segment.file.write_at(segment.end, data)
+            for chunk in chunks:
+                segment.file.write_at(end, chunk)
+                end += len(chunk)
         except OSError as error:
             if error.errno not in NO_SPACE:
                 raise DiskFailure(f"writing {segment.file.name}: {error.strerror}") from error
-            self._held = data
+            self._held = b"".join(chunks)
             self._cut_back()
             return False
-        segment.end += len(data)
+        for chunk in chunks:
+            segment.digest.update(chunk)
+        segment.end = end
         # Zeros go only where nothing was written: this write may have reached beyond what was reserved.
-        segment.zeroed = max(segment.zeroed, segment.end)
-        segment.allocated = max(segment.allocated, segment.end)
-        segment.digest.update(data)
+        segment.zeroed = max(segment.zeroed, end)
+        segment.allocated = max(segment.allocated, end)
         if not self._unsynced or self._unsynced[-1] is not segment.file:
             self._unsynced.append(segment.file)
-        if (
-            segment.end + ZERO_STEP_BYTES // 2 > segment.zeroed
-            or segment.end + self._reserve_bytes // 2 > segment.allocated
-        ):
+        if end + ZERO_STEP_BYTES // 2 > segment.zeroed:
             self.reserve()
         return True
 
@@ -161,7 +164,7 @@ class Log:
         self.reserve()
         if self._held and not self.starved:
             held, self._held = self._held, b""
-            self._write(held)
+            self._write([held])
         return not self.starved and not self._held
 
     def reserve(self) -> None:
@@ -198,7 +201,7 @@ class Log:
         allocated = file.size()
         self.retired.append(old)
         self.segment = Segment(file, number, salt, base, first_sequence, 0, xxh3_64(), time_ms, allocated, allocated)
-        self._write(header)
+        self._write([header])
         assert self.segment.end == FILE_HEADER.size or self._held
 
     def begin_sync(self, turn: int) -> SyncTicket | None:
