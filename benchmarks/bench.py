@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from benchmarks import load as loads
+from benchmarks.connection import Connection
 from benchmarks.datasets import Datasets
 from benchmarks.load import Load, LoadResult
 from benchmarks.scale import Scale
@@ -18,6 +20,14 @@ from benchmarks.servers import Fsync, Server, ServerKind
 Side = TypeVar("Side")
 Sample = TypeVar("Sample")
 Timeline = list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Turn(LoadResult):
+    """One measurement of one server: processor time of all its processes a command, and others' commands beside it."""
+
+    server_cpu_us: float
+    beside_per_s: float
 
 
 @dataclass
@@ -70,7 +80,7 @@ class Bench:
 
     def compare_load(
         self, name: str, load: Load, servers: tuple[Server, Server], rounds: int, beside: Load | None = None
-    ) -> tuple[list[LoadResult], list[LoadResult]]:
+    ) -> tuple[list[Turn], list[Turn]]:
         """The load on each in turn, for the scale's time at its own pace; `beside` runs against the same server."""
         seconds = self.scale.load_seconds
 
@@ -78,9 +88,9 @@ class Bench:
             with _behind(server, beside):
                 return loads.requests_for(server.port, load, seconds)
 
-        def measure(server: Server) -> LoadResult:
-            with _behind(server, beside):
-                return loads.run(server.port, load, requests[server.port], limit_s=30 + 10 * seconds)
+        def measure(server: Server) -> Turn:
+            with _behind(server, beside), server.connect() as connection:
+                return _measure(server, connection, load, requests[server.port], limit_s=30 + 10 * seconds)
 
         self.progress(f"{name}: warming up")
         requests = {server.port: warm_up(server) for server in servers}
@@ -89,3 +99,17 @@ class Bench:
 
 def _behind(server: Server, beside: Load | None) -> AbstractContextManager[object]:
     return nullcontext() if beside is None else loads.endless(server.port, beside)
+
+
+def _measure(server: Server, connection: Connection, load: Load, requests: int, limit_s: float) -> Turn:
+    began, cpu, commands = time.perf_counter(), server.cpu_seconds(), _commands(connection)
+    result = loads.run(server.port, load, requests, limit_s)
+    all_commands = _commands(connection) - commands
+    seconds = time.perf_counter() - began
+    cpu_us = (server.cpu_seconds() - cpu) / max(all_commands, requests) * 1e6
+    return Turn(**asdict(result), server_cpu_us=cpu_us, beside_per_s=max(0.0, (all_commands - requests) / seconds))
+
+
+def _commands(connection: Connection) -> int:
+    """How many commands the server has carried out so far."""
+    return int(connection.info("stats").get("total_commands_processed", 0))

@@ -19,6 +19,7 @@ class Process:
     session: int
     started: str
     resident_bytes: int
+    cpu_seconds: float
 
 
 def family(pid: int) -> list[Process]:
@@ -36,6 +37,11 @@ def family(pid: int) -> list[Process]:
 def resident_bytes(pid: int) -> int:
     """Resident memory of the whole family. Pages that two of them share count twice."""
     return sum(process.resident_bytes for process in family(pid))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that the family has used so far, in and below the system."""
+    return sum(process.cpu_seconds for process in family(pid))
 
 
 def end(process: subprocess.Popen[bytes], patience_s: float = 20.0) -> None:
@@ -70,6 +76,7 @@ def _everyone() -> list[Process]:
 
 
 def _linux_processes() -> list[Process]:
+    page_bytes, ticks = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -78,20 +85,32 @@ def _linux_processes() -> list[Process]:
             text = (entry / "stat").read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
+        # What follows the name, which may hold blanks: field 0 here is the third of proc(5).
         fields = text.rpartition(")")[2].split()
         if fields[0] != "Z":
-            resident = int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
-            found.append(Process(int(entry.name), int(fields[1]), int(fields[3]), fields[19], resident))
+            parent, session, pages = int(fields[1]), int(fields[3]), int(fields[21])
+            cpu = (int(fields[11]) + int(fields[12])) / ticks
+            found.append(Process(int(entry.name), parent, session, fields[19], pages * page_bytes, cpu))
     return found
 
 
 def _ps_processes() -> list[Process]:
-    columns = "pid=,ppid=,sess=,rss=,stat=,lstart="
+    columns = "pid=,ppid=,sess=,rss=,time=,stat=,lstart="
     done = subprocess.run(["ps", "-axo", columns], capture_output=True, text=True, check=True)
     found = []
     for line in done.stdout.splitlines():
-        pid, parent, session, kilobytes, state, started = line.split(maxsplit=5)
+        pid, parent, session, kilobytes, cpu, state, started = line.split(maxsplit=6)
         if not state.startswith("Z"):
             leader = int(session) if session.isdigit() else 0
-            found.append(Process(int(pid), int(parent), leader, started, int(kilobytes) * 1024))
+            seconds = clock_seconds(cpu)
+            found.append(Process(int(pid), int(parent), leader, started, int(kilobytes) * 1024, seconds))
     return found
+
+
+def clock_seconds(text: str) -> float:
+    """`1-02:03:04.5` as ps shows processor time: days, hours, minutes, seconds, the first ones only if need be."""
+    days, _, clock = text.rpartition("-")
+    seconds = 0.0
+    for part in clock.split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds + 86_400 * int(days or 0)

@@ -127,6 +127,9 @@ class Server:
     def resident_bytes(self) -> int:
         return processes.resident_bytes(self.pid)
 
+    def cpu_seconds(self) -> float:
+        return processes.cpu_seconds(self.pid)
+
     @property
     def pid(self) -> int:
         if self._process is None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from statistics import median
 
 from benchmarks import load as loads
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, Turn
 from benchmarks.datasets import key, value
 from benchmarks.figures import Aim, Figure, NotMeasured
 from benchmarks.load import Load
@@ -45,6 +46,7 @@ def _measure(
         peer=[result.requests_per_s for result in peer],
         peer_name=bench.peer.label,
         aim=Aim("at least", least),
+        note=_writers_note(ours, peer),
     )
     yield Figure(
         "slow-disk",
@@ -55,6 +57,12 @@ def _measure(
         peer_name=bench.peer.label,
         aim=Aim("at most", p99_most) if p99_most else None,
     )
+
+
+def _writers_note(ours: Sequence[Turn], peer: Sequence[Turn]) -> str:
+    """Readers could be quick because writers starve; the figure says so."""
+    rates = (median(turn.beside_per_s for turn in turns) for turns in (ours, peer))
+    return "SETs meanwhile {:.0f} / {:.0f} a second".format(*rates)
 
 
 def _check_slowed(server: Server) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, Turn
 from benchmarks.datasets import value
 from benchmarks.figures import Aim, Figure
 from benchmarks.load import Load
@@ -53,5 +54,11 @@ def measure_row(bench: Bench, row: Row, servers: tuple[Server, Server], keys: in
         peer=[result.requests_per_s for result in peer],
         peer_name=bench.peer.label,
         keys=keys,
-        note=f"{short_count(keys)} random keys",
+        note=f"{short_count(keys)} random keys; {cpu_note(ours, peer)}",
     )
+
+
+def cpu_note(ours: Sequence[Turn], peer: Sequence[Turn]) -> str:
+    """Processor time is what is left to compare when somebody else keeps the machine busy."""
+    figures = (median(turn.server_cpu_us for turn in turns) for turns in (ours, peer))
+    return "server's processor time a command {:.1f} / {:.1f} µs".format(*figures)

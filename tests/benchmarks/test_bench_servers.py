@@ -1,5 +1,6 @@
 """Servers and processes of the benchmarks: what is started, and that all of it ends."""
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -81,3 +82,17 @@ def test_what_a_server_leaves_behind_ends_too() -> None:
         time.sleep(0.01)
     processes.end(leader)
     assert processes.family(leader.pid) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0:00.25", 0.25), ("12:03.50", 723.5), ("02:03:04", 7384.0), ("1-02:03:04", 93784.0)]
+)
+def test_processor_time_is_read_as_ps_prints_it(text: str, seconds: float) -> None:
+    assert processes.clock_seconds(text) == seconds
+
+
+def test_a_familys_processor_time_grows_with_its_work() -> None:
+    before = processes.cpu_seconds(os.getpid())
+    while processes.cpu_seconds(os.getpid()) == before:
+        sum(range(100_000))
+    assert processes.cpu_seconds(os.getpid()) > before
