@@ -138,6 +138,16 @@ class OrderedKeys(RuleBasedStateMachine):
         self.index.discard(key)
         self.model.discard(key)
 
+    @rule(keys=st.lists(KEYS, max_size=30))
+    def add_many(self, keys: list[bytes]) -> None:
+        for key in keys:
+            self.add(key)
+
+    @rule(prefix=PREFIXES, spared=st.integers(0, 3))
+    def discard_many(self, prefix: bytes, spared: int) -> None:
+        for key in sorted(key for key in self.model if key.startswith(prefix))[spared:]:
+            self.discard(key)
+
     @rule(limit=st.integers(0, 5))
     def merge(self, limit: int) -> None:
         self.index.merge(limit)
