@@ -121,7 +121,7 @@ class Engine:
         self._memory_checked_at = 0
         self._indexing: Iterator[None] | None = None
         self._background = background
-        self._lock = DirectoryLock.acquire(path)
+        self._lock = DirectoryLock.acquire(path, system=system)
         self.directory = Directory(path, system)
         self.log: Log
         self.maintenance: Maintenance

@@ -36,6 +36,8 @@ class System(Protocol):
     def rename(self, old: str, new: str) -> None: ...
     def unlink(self, path: str) -> None: ...
     def listdir(self, path: str) -> list[str]: ...
+    def mkdir(self, path: str, mode: int = 0o700) -> None: ...
+    def lock(self, fd: int) -> None: ...
 
 
 def sync_descriptor(fd: int) -> None:
@@ -58,6 +60,12 @@ class OperatingSystem:
     rename = staticmethod(os.rename)
     unlink = staticmethod(os.unlink)
     listdir = staticmethod(os.listdir)
+    mkdir = staticmethod(os.mkdir)
+
+    @staticmethod
+    def lock(fd: int) -> None:
+        """Lock the open file for this process until it is closed. OSError when another one has it locked."""
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     @staticmethod
     def sync_directory(path: str) -> None:
@@ -212,57 +220,80 @@ class Directory:
         self.sync()
 
 
+def make_directory(system: System, path: str) -> None:
+    """Make a directory (0700) and those above it; each is durable in its parent before anything is put into it."""
+    try:
+        system.mkdir(path, 0o700)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        if parent_of(path) == path:
+            raise
+        make_directory(system, parent_of(path))
+        system.mkdir(path, 0o700)
+    system.sync_directory(parent_of(path))
+
+
+def parent_of(path: str) -> str:
+    """The directory that holds *path*."""
+    return os.path.dirname(os.path.abspath(path))
+
+
 class DirectoryLock:
     """The proof that this process is the only one that has the store open. Ends with the process at the latest."""
 
-    def __init__(self, path: str, descriptor: int) -> None:
-        self._path = path
+    def __init__(self, system: System, descriptor: int) -> None:
+        self._system = system
         self._descriptor = descriptor
 
     @classmethod
-    def acquire(cls, path: str, *, create: bool = True) -> DirectoryLock:
+    def acquire(cls, path: str, *, create: bool = True, system: System | None = None) -> DirectoryLock:
         """Lock the directory, creating it (0700) if asked. StoreLocked names the holder; DirectoryUnusable says why."""
+        system = system or OperatingSystem()
         try:
             if create:
-                os.makedirs(path, mode=0o700, exist_ok=True)
-            descriptor = os.open(f"{path}/{LOCK_NAME}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                make_directory(system, path)
+            descriptor = system.open(f"{path}/{LOCK_NAME}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise DirectoryUnusable(path, error.strerror or str(error)) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            system.lock(descriptor)
         except OSError as error:
-            holder = read_holder(descriptor)
-            os.close(descriptor)
+            holder = read_holder(system, descriptor)
+            system.close(descriptor)
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise DirectoryUnusable(path, f"it cannot be locked: {error.strerror}") from error
             raise StoreLocked(path, holder) from error
-        write_holder(descriptor)
-        return cls(path, descriptor)
+        write_holder(system, descriptor)
+        return cls(system, descriptor)
 
     def release(self) -> None:
         """Let others open the store."""
         if self._descriptor >= 0:
-            os.ftruncate(self._descriptor, 0)
-            os.close(self._descriptor)
-            self._descriptor = -1
+            with contextlib.suppress(OSError):
+                self._system.ftruncate(self._descriptor, 0)
+            self.abandon()
 
     def abandon(self) -> None:
         """In a forked child: close the descriptor and leave the parent's lock alone."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            self._system.close(self._descriptor)
             self._descriptor = -1
 
 
-def write_holder(descriptor: int) -> None:
-    """Say in the lock file who holds it, for the message that a second opener gets."""
+def write_holder(system: System, descriptor: int) -> None:
+    """Say in the lock file who holds it, for the message that a second opener gets; on a full disk it stays unsaid."""
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]]) if sys.argv and sys.argv[0] else "python"
     holder = {"pid": os.getpid(), "command": command, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+    with contextlib.suppress(OSError):
+        system.ftruncate(descriptor, 0)
+        write_all(system, descriptor, json.dumps(holder).encode(), 0)
 
 
-def read_holder(descriptor: int) -> str:
+def read_holder(system: System, descriptor: int) -> str:
     """Who says to hold the lock, in words; empty when the file does not (yet) say so."""
     try:
-        holder = json.loads(os.pread(descriptor, 4096, 0))
+        holder = json.loads(system.pread(descriptor, 4096, 0))
         return f"pid {holder['pid']}, {holder['command']}, since {holder['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return ""
