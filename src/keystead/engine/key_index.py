@@ -127,7 +127,7 @@ class KeyIndex:
         """Give the keys of a small block to the block before it (the first takes the second's)."""
         if len(self._blocks) == 1:
             return
-        i = max(i, 2)
+        i = max(i, 1)
         self._blocks[i - 1] += self._blocks[i]
         del self._blocks[i], self._lows[i]
         if len(self._blocks[i - 1]) > 2 * BLOCK_KEYS:
@@ -216,4 +216,4 @@ class KeyIndex:
 def _after_prefix(prefix: bytes) -> bytes | None:
     """The least key greater than every key that begins with *prefix*; None when there is none."""
     stem = prefix.rstrip(b"\xff")
-    return stem[:-1] + bytes((stem[-1],)) if stem else None
+    return stem[:-1] + bytes((stem[-1] + 1,)) if stem else None
