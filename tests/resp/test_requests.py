@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keystead.resp import CrossProtocolRequest, Limits, ProtocolError, QueryBufferExceeded, RequestParser
+from keystead.resp import Limits, ProtocolError, QueryBufferExceeded, RequestParser
 from keystead.resp import plain as plain_road
 
 Commands = list[list[bytes]]
@@ -168,14 +168,6 @@ def test_a_lower_limit_on_the_size_of_a_value_holds_on_the_fast_road_too() -> No
     limits = Limits(max_bulk_bytes=100)
     assert outcome([array(b"SET", b"x" * 101)], limits) == ([], "Protocol error: invalid bulk length")
     assert outcome([array(b"SET", b"x" * 100)], limits) == ([[b"SET", b"x" * 100]], None)
-
-
-@pytest.mark.parametrize("line", [b"POST / HTTP/1.1\r\n", b"Host: localhost\r\n", b"post x\n"])
-def test_an_http_request_is_recognised(line: bytes) -> None:
-    parser = RequestParser(Limits())
-    with pytest.raises(CrossProtocolRequest) as raised:
-        parser.feed(PING + line + PING)
-    assert raised.value.commands == [[b"PING"]]
 
 
 @pytest.mark.parametrize(

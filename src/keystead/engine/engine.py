@@ -188,6 +188,14 @@ class Engine:
             self.databases.append(Database(number, keyspace))
         self._check_refusal()
 
+    def configure(self, options: Options) -> None:
+        """Other options hold from now on; `segment_bytes` and `reserve_bytes` from the next start."""
+        self.options = options
+        self.log.syncs_commits = options.fsync == "always"
+        self.maintenance.retention = Retention(options.history_max_age_ms, options.history_max_bytes)
+        self._appended(self.appended_turn)  # with another `fsync` it may be durable enough
+        self._check_refusal()
+
     def _new_keyspace(self, number: int) -> Keyspace:
         return Keyspace(number, self._seed, self.clock, self.turn.record, lambda: self.durable_turn)
 

@@ -28,7 +28,6 @@ from keystead.resp.replies import (
     push,
 )
 from keystead.resp.requests import (
-    CrossProtocolRequest,
     Limits,
     ProtocolError,
     QueryBufferExceeded,
@@ -46,7 +45,6 @@ __all__ = [
     "PONG",
     "QUEUED",
     "ZERO",
-    "CrossProtocolRequest",
     "Encoded",
     "Limits",
     "NullArray",

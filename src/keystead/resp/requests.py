@@ -5,7 +5,7 @@ Memory is taken only for bytes that have arrived, never for a length that was de
 many chunks is collected once. Like Redis, the two bytes after a bulk string and the one after a header's carriage
 return are passed over unread.
 
-Knows no command but the two that a web browser can be tricked into sending (`POST`, `Host:`).
+Knows no command.
 """
 
 import re
@@ -52,10 +52,6 @@ class ProtocolError(Exception):
 
 class QueryBufferExceeded(ProtocolError):
     """One command is larger than `max_query_buffer_bytes`: close without an answer."""
-
-
-class CrossProtocolRequest(ProtocolError):
-    """An HTTP request: someone may be using a browser to reach us. Close without an answer."""
 
 
 class RequestParser:
@@ -262,8 +258,6 @@ class RequestParser:
         if arguments is None:
             raise self._error("unbalanced quotes in request")
         if arguments:
-            if arguments[0].lower() in (b"post", b"host:"):
-                raise CrossProtocolRequest("an HTTP request on the Redis port", self._commands)
             self._commands.append(arguments)
         return end + 1
 

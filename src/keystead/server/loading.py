@@ -1,0 +1,58 @@
+"""What a client is told while the store is read from disk: -LOADING to every command, as Redis says it.
+
+When the store is ready each of these connections becomes an ordinary one, with whatever it had begun to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from keystead import resp
+from keystead.resp import Limits, ProtocolError, RequestParser
+
+if TYPE_CHECKING:
+    from keystead.server.resp_server import RespServer
+
+LOADING = resp.error("LOADING Keystead is loading the dataset in memory")
+
+
+class LoadingConnection(asyncio.Protocol):
+    """One client that came too early. `waiting` is the set of all of them."""
+
+    def __init__(self, waiting: set[LoadingConnection]) -> None:
+        self._waiting = waiting
+        self._parser = RequestParser(Limits(before_login=True))
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait with the others."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._waiting.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Refuse each command."""
+        try:
+            while self._parser.feed(data):
+                self._transport.write(LOADING)
+                data = b""
+        except ProtocolError as error:
+            self._transport.write(resp.error(f"ERR {error.message}"))
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter
+        """It did not wait."""
+        self._waiting.discard(self)
+
+    def become_ordinary(self, server: RespServer) -> None:
+        """From now on this client is served."""
+        from keystead.server.resp_server import Connection
+
+        if not self._transport.is_closing():
+            connection = Connection(server, self._parser)
+            self._transport.set_protocol(connection)
+            connection.connection_made(self._transport)
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()

@@ -1,0 +1,447 @@
+"""One client's connection: bytes in, replies out, back-pressure and limits.
+
+The way of a request: `buffer_updated` takes at most 16 KB a turn, the parser makes commands of it, the executor runs
+them, and all their replies leave in one write, or wait in this connection's queue until the turn that they depend on
+is durable. Replies leave in the order of their commands, through half-closed sockets too.
+
+Knows no command. Must not know: the engine's files, when a sync is due (see turns).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from keystead import resp
+from keystead.errors import DiskFailure
+from keystead.resp import Limits, ProtocolError, QueryBufferExceeded, RequestParser
+
+if TYPE_CHECKING:
+    from keystead.config.settings import Settings
+    from keystead.execution.local import LocalExecutor
+    from keystead.execution.promise import Promise
+    from keystead.server.turns import Turns
+
+log = logging.getLogger("keystead.server")
+
+READ_BYTES = 16384
+"""What one connection may have read, and so executed, in a turn of the loop."""
+BATCH_COMMANDS = 64
+"""Commands executed between two looks at the output buffer."""
+OUTPUT_PAUSE_BYTES = 1 << 20
+"""While a client has so much unread, or so much waiting for the disk, nothing more is read from it or executed."""
+
+MAX_CLIENTS_REACHED = resp.error("ERR max number of clients reached")
+DENIED = resp.error(
+    "DENIED Keystead is running in protected mode: no password is set, so only clients on its own machine are "
+    "served. To serve others, set a password (requirepass), or, if the network is trusted, turn protected-mode "
+    "off in the configuration or with 'CONFIG SET protected-mode no' from the machine itself."
+)
+
+# One buffer for all: what is read is copied out before any other socket is read.
+_buffer = bytearray(READ_BYTES)
+_view = memoryview(_buffer)
+
+
+class RespServer:
+    """What the connections of one server share."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, executor: LocalExecutor, turns: Turns) -> None:
+        self.loop = loop
+        self.executor = executor
+        self.turns = turns
+        self.statistics = executor.statistics
+        self.connections: set[Connection] = set()
+        self.slow_readers: dict[Connection, float] = {}
+        """Connections whose peer does not take its replies, and since when (monotonic seconds) they have been over the
+        soft limit; 0 while they are not."""
+
+    def limits(self) -> Limits:
+        """What a client that is logged in may send."""
+        settings = self.executor.settings
+        return Limits(max_bulk_bytes=settings.max_value_bytes, max_query_buffer_bytes=settings.max_query_buffer_bytes)
+
+    def apply_limits(self) -> None:
+        """Limits that were changed hold for clients that are connected, too."""
+        limits = self.limits()
+        for connection in self.connections:
+            connection.use_limits(limits)
+
+    def refusal(self, connection: Connection) -> bytes | None:
+        """Why this client is not served, as an error reply; None when it is."""
+        settings = self.executor.settings
+        if settings.protected_mode and not self.executor.access.requires_password and not connection.is_local:
+            return DENIED
+        if len(self.connections) >= settings.max_clients:
+            return MAX_CLIENTS_REACHED
+        return None
+
+    def enforce_limits(self) -> None:
+        """Close those that do not read and those that are silent for too long. To be called several times a second."""
+        settings = self.executor.settings
+        for connection in list(self.slow_readers):
+            self._enforce_output_limit(connection, settings)
+        if settings.idle_timeout_s:
+            oldest_ms = self.executor.engine.clock.now_ms - settings.idle_timeout_s * 1000
+            for connection in list(self.connections):
+                connection.close_if_idle_since(oldest_ms)
+
+    def _enforce_output_limit(self, connection: Connection, settings: Settings) -> None:
+        unread = connection.unread_bytes()
+        now_s = time.monotonic()
+        if settings.output_buffer_hard_bytes and unread > settings.output_buffer_hard_bytes:
+            connection.close_as_slow()
+        elif not settings.output_buffer_soft_bytes or unread <= settings.output_buffer_soft_bytes:
+            self.slow_readers[connection] = 0.0
+        elif not self.slow_readers[connection]:
+            self.slow_readers[connection] = now_s
+        elif now_s - self.slow_readers[connection] >= settings.output_buffer_soft_s:
+            connection.close_as_slow()
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One client. Implements the `Peer` of its session."""
+
+    __slots__ = (
+        "_backlog",
+        "_before_login",
+        "_ended",
+        "_farewell",
+        "_held",
+        "_held_bytes",
+        "_parser",
+        "_promise",
+        "_reading",
+        "_running",
+        "_server",
+        "_statistics",
+        "_transport",
+        "_turns",
+        "_write",
+        "_writing_paused",
+        "addr",
+        "fd",
+        "is_local",
+        "laddr",
+        "session",
+    )
+
+    def __init__(self, server: RespServer, parser: RequestParser | None = None) -> None:
+        self._server = server
+        self._turns = server.turns
+        self._statistics = server.executor.statistics
+        self._parser = parser or RequestParser(server.limits())
+        self._before_login = False
+        self._backlog: deque[Iterator[list[bytes]]] | None = None  # parsed, not executed yet
+        self._promise: Promise | None = None  # the reply that everything after it waits for
+        self._held: list[tuple[int, bytes]] = []  # (turn that must be durable, replies), in order
+        self._held_bytes = 0
+        self._running: list[bytes] | None = None  # the replies of the batch being executed
+        self._reading = True
+        self._writing_paused = False
+        self._ended = False  # no more input: the peer closed its side, or we are closing
+        self._farewell = b""  # written last, before we close
+
+    # --- the transport's calls ---------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Admit the client, or say why not and close."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(OUTPUT_PAUSE_BYTES)
+        self._write = self._transport.write
+        self._name_ends()
+        refusal = self._server.refusal(self)
+        if refusal is not None:
+            self._statistics.connections_rejected += 1
+            self._ended = True
+            self._write(refusal)
+            self._transport.close()
+            return
+        self._server.connections.add(self)
+        self.session = self._server.executor.open_session(self)
+        self._choose_limits()
+
+    def _name_ends(self) -> None:
+        self.is_local, self.addr = _named(self._transport.get_extra_info("peername"))
+        _, self.laddr = _named(self._transport.get_extra_info("sockname"))
+        if not self.addr:
+            self.addr = self.laddr  # the client's end of a Unix socket has no name
+        self.fd: int = self._transport.get_extra_info("socket").fileno()
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop's guess; ours is fixed
+        """Where the loop reads into."""
+        return _view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So many bytes were read: parse them, execute, reply."""
+        if self._ended:
+            return
+        self._statistics.net_input_bytes += nbytes
+        if nbytes == READ_BYTES:
+            self._yield_turn()
+        try:
+            commands = self._parser.feed(bytes(_view[:nbytes]))
+        except ProtocolError as error:
+            self._refuse_input(error)
+            return
+        if not commands:
+            return
+        if len(commands) <= BATCH_COMMANDS and not self._before_login:
+            batch = iter(commands)
+            if self._execute(batch):
+                return
+            self._backlog = deque((batch,))
+        else:
+            self._backlog = _batches(commands)
+        self._go_on()
+
+    def eof_received(self) -> bool:
+        """The peer will send no more, but may still read: what waits is still written, then we close."""
+        self._ended = True
+        self._go_on()
+        return True
+
+    def pause_writing(self) -> None:
+        """The peer does not take its replies: execute nothing more for it before they pile up."""
+        self._writing_paused = True
+        self._server.slow_readers[self] = 0.0
+        self._stop_reading()
+
+    def resume_writing(self) -> None:
+        """The peer has taken them."""
+        self._writing_paused = False
+        self._server.slow_readers.pop(self, None)
+        self._go_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter
+        """The client is gone; what it had coming goes nowhere."""
+        self._ended = True
+        self._held.clear()
+        self._backlog = None
+        self._server.slow_readers.pop(self, None)
+        if self in self._server.connections:
+            self._server.connections.discard(self)
+            self._server.executor.close_session(self.session)
+
+    # --- input to replies --------------------------------------------------------------------------------------------
+
+    def _execute(self, batch: Iterator[list[bytes]]) -> bool:
+        """Run the commands of *batch* and see to their replies; False when something stopped it."""
+        replies: list[bytes] = []
+        self._running = replies
+        session = self.session
+        try:
+            stopped = self._server.executor.run(session, batch, replies)
+        except DiskFailure as failure:
+            self._turns.fail(failure)
+            return False
+        self._running = None
+        # The common case first: nothing waits, neither for the disk nor behind an earlier reply.
+        if not session.must_wait and not self._held:
+            self._turns.plain_reads = True
+            data = replies[0] if len(replies) == 1 else b"".join(replies)
+            self._statistics.net_output_bytes += len(data)
+            self._write(data)
+        else:
+            self._send(b"".join(replies))
+        if stopped is None and not session.closing:
+            return True
+        if stopped is not None and not isinstance(stopped, bytes):
+            self._promise = stopped
+            # Not at once: it may be resolved already, and what follows must not run within this call.
+            self._server.loop.call_soon(stopped.add_done, self._resolved)
+        elif session.closing:
+            self._end_input()
+        return False
+
+    def _send(self, data: bytes) -> None:
+        """Write replies, or queue them: until what they depend on is durable, and behind those that wait already."""
+        turn = 0
+        session = self.session
+        if session.must_wait:
+            session.must_wait = False
+            turn = self._turns.hold(self)
+            session.pending_turn = turn
+        if turn or self._held:
+            self._held.append((turn, data))
+            self._held_bytes += len(data)
+        else:
+            self._statistics.net_output_bytes += len(data)
+            self._write(data)
+
+    def release(self, durable_turn: int) -> None:
+        """Write the replies that waited for turns up to that one."""
+        held = self._held
+        ready = 0
+        for turn, _ in held:
+            if turn > durable_turn:
+                break
+            ready += 1
+        if ready:
+            data = held[0][1] if ready == 1 else b"".join([data for _, data in held[:ready]])
+            del held[:ready]
+            self._held_bytes -= len(data)
+            self._statistics.net_output_bytes += len(data)
+            self._write(data)
+        if self._ended or not self._reading:
+            self._go_on()
+
+    def _resolved(self, promise: Promise) -> None:
+        """The reply that was promised has come."""
+        self._promise = None
+        if not self._transport.is_closing() and promise.reply is not None:
+            self._send(promise.reply)
+            if self.session.closing:
+                self._end_input()
+            self._go_on()
+
+    # --- stopping and going on ---------------------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        """Execute what is left as far as may be, then read on, or close. Whoever lifts an obstacle calls this."""
+        if self._transport.is_closing():
+            return
+        while self._may_execute():
+            if self._backlog:
+                if self._execute(self._backlog[0]) and self._backlog:
+                    self._backlog.popleft()
+            elif not self._take_next():
+                break
+        else:
+            self._stop_reading()
+            return
+        self._backlog = None
+        if self._ended:
+            self._close_when_drained()
+        elif not self._reading:
+            self._reading = True
+            self._transport.resume_reading()
+
+    def _may_execute(self) -> bool:
+        return self._promise is None and not self._writing_paused and self._held_bytes < OUTPUT_PAUSE_BYTES
+
+    def _take_next(self) -> bool:
+        """Before login commands come out of the parser one by one, each judged by what the one before it achieved."""
+        if self._ended or not self._before_login:
+            return False
+        self._choose_limits()
+        try:
+            commands = self._parser.feed(b"")
+        except ProtocolError as error:
+            self._refuse_input(error)
+            return False
+        self._backlog = _batches(commands)
+        return bool(commands)
+
+    def use_limits(self, limits: Limits) -> None:
+        """What this client may send from now on."""
+        self._parser.limits = replace(limits, before_login=self._before_login)
+
+    def _choose_limits(self) -> None:
+        self._before_login = not self.session.authenticated
+        if self._before_login is not self._parser.limits.before_login:
+            self._parser.limits = replace(self._parser.limits, before_login=self._before_login)
+
+    def _stop_reading(self) -> None:
+        if self._reading and not self._transport.is_closing():
+            self._reading = False
+            self._transport.pause_reading()
+
+    def _yield_turn(self) -> None:
+        """The read filled the buffer, so there may be more: it belongs to the next turn, after everybody else's.
+
+        Left to itself libuv would read the same socket up to 32 times in a row.
+        """
+        self._stop_reading()
+        self._server.loop.call_soon(self._go_on)
+
+    def _refuse_input(self, error: ProtocolError) -> None:
+        """Execute what came before the error, say what is wrong, close."""
+        if isinstance(error, QueryBufferExceeded):
+            log.warning("closing client %d at %s: it sent %s", self.session.id, self.addr, error.message)
+            self._statistics.query_buffer_disconnections += 1
+        else:
+            self._farewell = resp.error(f"ERR {error.message}")
+        self._stop_reading()
+        self._ended = True
+        self._backlog = _batches(error.commands)
+        self._go_on()
+
+    def _end_input(self) -> None:
+        """Nothing more is executed for this client; it is closed when it has its replies."""
+        self._stop_reading()
+        self._ended = True
+        self._backlog = None
+        self._farewell = b""
+        self._server.loop.call_soon(self._go_on)
+
+    def _close_when_drained(self) -> None:
+        if not self._held and self._promise is None:
+            self._write(self._farewell)
+            self._transport.close()
+
+    # --- for the session (its Peer) and the server -------------------------------------------------------------------
+
+    def kill(self) -> None:
+        """Close at once; replies that are not written yet are lost."""
+        self._ended = True
+        self._backlog = None
+        self._transport.abort()
+
+    def write_push(self, data: bytes) -> None:
+        """Write bytes that no command of this client asked for, behind all replies to what it has executed."""
+        if self._transport.is_closing():
+            return
+        self.session.must_wait = True
+        if self._running is not None:
+            self._running.append(data)
+            return
+        self._send(data)
+        hard = self._server.executor.settings.output_buffer_hard_bytes
+        if hard and self.unread_bytes() > hard:
+            self.close_as_slow()
+
+    def buffer_sizes(self) -> tuple[int, int]:
+        """(bytes of input not executed, bytes of output not written)."""
+        return self._parser.buffered_bytes, self.unread_bytes()
+
+    def unread_bytes(self) -> int:
+        """Replies that the peer has not taken or that still wait for the disk."""
+        return self._transport.get_write_buffer_size() + self._held_bytes
+
+    def close_as_slow(self) -> None:
+        """It does not read what it asked for: let it go before it takes everybody's memory."""
+        log.warning(
+            "closing client %d at %s: %d bytes of replies are unread", self.session.id, self.addr, self.unread_bytes()
+        )
+        self._statistics.output_buffer_disconnections += 1
+        self.kill()
+
+    def close_if_idle_since(self, oldest_ms: int) -> None:
+        """Close a client that has said nothing since then and waits for nothing."""
+        if self.session.last_active_ms < oldest_ms and self._promise is None and not self.session.is_monitor:
+            self.kill()
+
+    def stop_input(self) -> None:
+        """The server stops: what has been executed is still answered, then the connection is closed."""
+        if not self._ended:
+            self._end_input()
+
+
+def _batches(commands: list[list[bytes]]) -> deque[Iterator[list[bytes]]]:
+    starts = range(0, len(commands), BATCH_COMMANDS)
+    return deque(iter(commands[start : start + BATCH_COMMANDS]) for start in starts)
+
+
+def _named(end: object) -> tuple[bool, str]:
+    """Whether an address is this machine's own, and how it is shown."""
+    if isinstance(end, tuple):
+        host, port = end[:2]
+        local = host.startswith(("127.", "::ffff:127.")) or host == "::1"
+        return local, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return True, f"{end}:0" if end else ""
