@@ -35,6 +35,10 @@ class Clock:
             self.now_ms = wall_ms
         return self.now_ms
 
+    def ahead(self) -> int:
+        """What `refresh` would return, without moving store time: for threads that do not hold the engine's lock."""
+        return max(self.now_ms, self._wall_ms())
+
     def advance_to(self, at_ms: int) -> None:
         """Never be earlier than *at_ms*: the latest time the log has seen."""
         if at_ms > self.now_ms:

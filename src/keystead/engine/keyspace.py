@@ -112,6 +112,28 @@ class Keyspace:
             return None
         return self.shards[i].get(key)
 
+    def peek(self, key: bytes, otherwise: Callable[[bytes], Value | None]) -> Value | None:
+        """The durable value, for a thread that reads while another one writes; no lock is needed.
+
+        Where that cannot be told without a lock, the answer is `otherwise(key)`, which takes it and reads.
+        """
+        i = digest(key, self._seed) >> SHARD_SHIFT
+        try:
+            # The order is what makes this right. A writer keeps the before-image, then changes the value, then the
+            # expiry; a sync hands the images on before it starts anew. So a value seen here that is not durable has
+            # its image in one of the two generations looked at after it, the open one first; and the value belongs
+            # to the expiry seen before it, or to a later one.
+            expires = self.expires[i]
+            expires_at_ms = expires.get(key) if expires else None
+            value = self.shards[i].get(key)
+        except IndexError:  # the database shows another keyspace by now, and this one has been freed
+            return otherwise(key)
+        if key in self.open_before or key in self.syncing_before:
+            return otherwise(key)
+        if expires_at_ms is not None and expires_at_ms <= self._clock.ahead():
+            return otherwise(key)  # who sees it expired must move store time, or somebody could see it alive again
+        return value
+
     def read_with_expiry(self, key: bytes, reader: Reader) -> tuple[Value | None, int]:
         """Like `read`, with the key's expiry in milliseconds of Unix time (0: none)."""
         if key in self.open_before or key in self.syncing_before:
