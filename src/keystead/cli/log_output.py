@@ -18,7 +18,7 @@ _ORDINARY: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 def set_up_log(settings: Settings) -> None:
     """Send the "keystead" loggers to standard error in the format and from the level that are set."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines() if settings.log_format == "json" else PlainLines())
+    handler.setFormatter(JsonLines() if settings.log_format == "json" else PlainLines(handler.stream.isatty()))
     log = logging.getLogger("keystead")
     log.handlers[:] = [handler]
     log.propagate = False
@@ -30,11 +30,18 @@ def _moment(record: logging.LogRecord) -> datetime:
 
 
 class PlainLines(logging.Formatter):
-    """2026-11-22 07:10:02.123 info    ready on 127.0.0.1:7379. Times are local."""
+    """2026-11-22 07:10:02.123 info    ready on 127.0.0.1:7379. Times are local.
+
+    On a terminal a line replaces the progress bar that may be there.
+    """
+
+    def __init__(self, terminal: bool = False) -> None:
+        super().__init__()
+        self._before = "\r\x1b[K" if terminal else ""
 
     def format(self, record: logging.LogRecord) -> str:
         local = _moment(record).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        line = f"{local}.{record.msecs:03.0f} {record.levelname.lower():<8}{record.getMessage()}"
+        line = f"{self._before}{local}.{record.msecs:03.0f} {record.levelname.lower():<8}{record.getMessage()}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

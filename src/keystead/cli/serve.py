@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keystead.cli.options import CommandLine
+from keystead.cli.progress import Progress
 from keystead.config import declared
 
 _DESCRIPTION = """\
@@ -20,5 +21,5 @@ def run_serve(arguments: list[str]) -> int:
     from keystead.server.app import serve
 
     set_up_log(settings)
-    serve(settings)
+    serve(settings, Progress(f"reading {settings.directory}").update)
     return 0
