@@ -196,7 +196,10 @@ class Keyspace:
 
     def used_bytes(self) -> int:
         """Estimated memory of all keys, values and their overhead."""
-        return self.payload_bytes + len(self) * KEY_OVERHEAD_BYTES + self.expiring_count() * EXPIRY_OVERHEAD_BYTES
+        if not self.payload_bytes:
+            return 0  # as most databases are, most of the time
+        overhead = len(self) * KEY_OVERHEAD_BYTES + self.expiring_count() * EXPIRY_OVERHEAD_BYTES
+        return self.payload_bytes + overhead
 
     def keys(self) -> Iterator[bytes]:
         """Every live key, in no order that means anything. The keyspace must not change meanwhile."""
