@@ -225,7 +225,6 @@ class Log:
                 file.sync()
         except OSError as error:
             raise DiskFailure(f"syncing the log: {error.strerror}") from error
-        self.finish_sync(ticket)
 
     def sealed(self, segment: Segment) -> None:
         """A retired segment was synced, cut to its length and recorded as sealed."""
