@@ -57,9 +57,9 @@ def client_setinfo(session: Session, args: list[bytes]) -> str:
     attribute, value = args[2], args[3]
     match attribute.lower():
         case b"lib-name":
-            session.lib_name = valid_name(value, "lib-name")
+            session.lib_name = valid_name(value, _text(attribute))
         case b"lib-ver":
-            session.lib_ver = valid_name(value, "lib-ver")
+            session.lib_ver = valid_name(value, _text(attribute))
         case _:
             raise CommandError(f"ERR Unrecognized option '{_text(attribute)}'")
     return "OK"
@@ -139,8 +139,12 @@ def describe(session: Session) -> bytes:
         "ssub": 0,
         "multi": -1 if queued is None else len(queued),
         "qbuf": input_bytes,
+        "qbuf-free": 0,
         "multi-mem": sum(len(argument) for args in queued or () for argument in args),
+        "obl": output_bytes,
+        "oll": 0,
         "omem": output_bytes,
+        "events": "rw" if output_bytes else "r",
         "cmd": _last_command(session),
         "user": session.user,
         "redir": -1,
@@ -293,6 +297,63 @@ def client_no_touch(session: Session, mode: str) -> str:
 )
 def client_getredir(session: Session) -> int:
     return -1  # Redis: tracking is not enabled. There is no tracking here.
+
+
+@client_command(
+    "CLIENT TRACKING <ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] "
+    "[NOLOOP]",
+    since="6.0.0",
+    flags=OWN,
+    takes="args",
+    summary="Controls server-assisted client-side caching for the connection. There is none here.",
+)
+def client_tracking(session: Session, args: list[bytes]) -> str:
+    if args[2].upper() == b"ON":
+        raise CommandError("ERR client tracking is not supported")
+    if args[2].upper() != b"OFF":
+        raise CommandError("ERR syntax error")
+    return "OK"
+
+
+@client_command(
+    "CLIENT TRACKINGINFO",
+    since="6.2.0",
+    flags=OWN,
+    summary="Returns information about server-assisted client-side caching for the connection.",
+)
+def client_trackinginfo(session: Session) -> dict[bytes, object]:
+    return {b"flags": [b"off"], b"redirect": -1, b"prefixes": []}
+
+
+@client_command(
+    "CLIENT CACHING <YES | NO>",
+    since="6.0.0",
+    flags=OWN,
+    summary="Instructs the server whether to track the keys in the next request.",
+)
+def client_caching(session: Session, mode: str) -> str:
+    raise CommandError(
+        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
+    )
+
+
+@client_command(
+    "CLIENT UNBLOCK client-id [TIMEOUT | ERROR]",
+    since="5.0.0",
+    flags=ADMIN,
+    takes="args",
+    complexity="O(log N) where N is the number of client connections",
+    summary="Unblocks a client blocked by a blocking command from a different connection.",
+)
+def client_unblock(session: Session, args: list[bytes]) -> int:
+    reason = args[3].upper() if len(args) == 4 else b"TIMEOUT"
+    if len(args) > 4:
+        raise CommandError(subcommand_misuse(args))
+    if reason not in (b"TIMEOUT", b"ERROR"):
+        raise CommandError("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+    other = session.executor.sessions.get(integer(args[2]))
+    promise = other.waiting_for if other else None
+    return int(promise is not None and promise.unblock(with_error=reason == b"ERROR"))
 
 
 @client_command(

@@ -121,9 +121,11 @@ def exec_(session: Session, args: list[bytes]) -> bytes:
 def _run(session: Session, queued: list[list[bytes]]) -> bytes:
     engine, execute = session.engine, session.executor.execute_in_transaction
     start = len(engine.ops)
+    session.runs_transaction = True
     try:
         replies = [execute(session, args) for args in queued]
     finally:
+        session.runs_transaction = False
         # One transaction of the log, however many commands and whatever became of them.
         engine.end_group(start)
     return b"*%d\r\n%b" % (len(replies), b"".join(replies))

@@ -17,6 +17,8 @@ from keystead.commands.declaration import Command, called_command
 from keystead.errors import CommandError, KeysteadError, WriteRefused
 from keystead.execution.access import Access
 from keystead.execution.call_times import AllCallTimes
+from keystead.execution.latency_spikes import LatencySpikes
+from keystead.execution.memory import MemoryFacts, memory_facts
 from keystead.execution.monitors import Monitors
 from keystead.execution.pauses import Pauses
 from keystead.execution.promise import Promise
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from keystead.engine.engine import Engine
 
 log = logging.getLogger("keystead.execution")
+
+ASK_AGAIN_S = 0.005
 
 LARGE_REPLY_BYTES = 65536
 """After a reply longer than this the loop returns, so that the connection can apply its limits between two commands."""
@@ -72,11 +76,13 @@ class LocalExecutor:
         self.access = Access(settings.requirepass)
         self.tables = Tables(REGISTRY)
         self.slow_log = SlowLog(settings.slowlog_slower_than_us, settings.slowlog_max_entries)
+        self.latency = LatencySpikes()
         self.call_times = AllCallTimes()
         self.monitors = Monitors(self.tables)
         self.pauses = Pauses(self)
         self.sessions: dict[int, Session] = {}
         self._last_session_id = 0
+        self._counts_ops()
         self._put_settings()
         self.refuse_what_grows()
         engine.on_refusal_change = self.refuse_what_grows
@@ -168,6 +174,42 @@ class LocalExecutor:
         else:
             promise.resolve(reply)
 
+    # --- replies that come later -------------------------------------------------------------------------------------
+
+    def never(self) -> Promise:
+        """A reply that never comes: the process is about to end."""
+        return Promise()
+
+    def reply_after(self, timeout_ms: int, reply: Callable[[], bytes]) -> Promise:
+        """Resolved with `reply()` after *timeout_ms*; never when that is 0."""
+        timers: list[Timer] = []
+        promise = Promise(lambda: timers[0].cancel() if timers else None, reply)
+        if timeout_ms:
+            timers.append(self.call_later(timeout_ms / 1000, lambda: promise.resolve(reply())))
+        return promise
+
+    def reply_when(
+        self, reply: Callable[[], bytes | None], timeout_ms: int = 0, at_timeout: Callable[[], bytes] | None = None
+    ) -> Promise:
+        """Resolved with the first `reply()` that is not None, asked for every few milliseconds. After *timeout_ms*, if
+        that is not 0, with `at_timeout()`."""
+        ends_s = time.monotonic() + timeout_ms / 1000 if timeout_ms and at_timeout else None
+        timers: list[Timer] = []
+        promise = Promise(lambda: timers[0].cancel() if timers else None, at_timeout)
+
+        def ask() -> None:
+            timers.clear()
+            found = reply()
+            if found is None and at_timeout and ends_s is not None and time.monotonic() >= ends_s:
+                found = at_timeout()
+            if found is None:
+                timers.append(self.call_later(ASK_AGAIN_S, ask))
+            else:
+                promise.resolve(found)
+
+        ask()
+        return promise
+
     def failure_reply(self, args: list[bytes], failure: Exception) -> bytes:
         """The error reply for what a runner raised; counted. Failures that end the process are raised again."""
         text = self._failure_text(args, failure)
@@ -203,6 +245,21 @@ class LocalExecutor:
         reason = self.engine.refusal
         self.tables.put_layer("refusal", refusing(reason, self.flags_of) if reason else None)
 
+    def reset_statistics(self) -> None:
+        """CONFIG RESETSTAT."""
+        self.statistics.reset()
+        self.statistics.expired_before = self.engine.expired_keys
+        self.call_times.reset()
+
+    def memory(self) -> MemoryFacts:
+        """What the data and the clients take now."""
+        return memory_facts(self.engine, self.sessions.values(), self.statistics)
+
+    def _counts_ops(self) -> None:
+        self.statistics.sample_second()
+        self.statistics.peak_used_bytes = max(self.statistics.peak_used_bytes, self.engine.used_bytes())
+        self.call_later(1.0, self._counts_ops)
+
     def apply(self, settings: Settings) -> None:
         """Settings changed by CONFIG SET hold from now on."""
         self.settings = settings
@@ -214,4 +271,6 @@ class LocalExecutor:
         self.access.set_password(settings.requirepass)
         self.slow_log.configure(settings.slowlog_slower_than_us, settings.slowlog_max_entries)
         self.tables.put_layer("slow log", self.slow_log.layer())
+        self.latency.threshold_ms = settings.latency_threshold_ms
+        self.tables.put_layer("latency", self.latency.layer())
         self.tables.put_layer("times", self.call_times.layer if settings.latency_tracking else None)

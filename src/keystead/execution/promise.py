@@ -10,19 +10,25 @@ import sys
 from collections.abc import Callable
 from typing import TypeAlias
 
+UNBLOCKED = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"
+
 Resolved: TypeAlias = Callable[["Promise"], None]
 
 
 class Promise:
     """Holds the encoded reply once there is one. Everything happens in the thread of the loop."""
 
-    __slots__ = ("_callbacks", "_cancel", "reply")
+    __slots__ = ("_at_timeout", "_callbacks", "_cancel", "reply")
 
-    def __init__(self, cancel: Callable[[], None] | None = None) -> None:
-        """*cancel* is called once when nobody wants the reply any more (the client is gone)."""
+    def __init__(
+        self, cancel: Callable[[], None] | None = None, at_timeout: Callable[[], bytes] | None = None
+    ) -> None:
+        """*cancel* is called once when nobody waits for the event any more. *at_timeout* makes the reply to give when
+        it did not come in time; only a promise that has one can be unblocked."""
         self.reply: bytes | None = None
         self._callbacks: list[Resolved] = []
         self._cancel = cancel
+        self._at_timeout = at_timeout
 
     def __len__(self) -> int:
         """Larger than any reply: the executor's loop stops at long replies, and so it stops here without a test."""
@@ -51,6 +57,16 @@ class Promise:
             self._callbacks.append(callback)
         else:
             callback(self)
+
+    def unblock(self, *, with_error: bool) -> bool:
+        """CLIENT UNBLOCK: give the reply of a timeout, or an error, now. False when this promise is of another kind."""
+        if self._at_timeout is None or self.reply is not None:
+            return False
+        cancel, reply = self._cancel, self._at_timeout
+        if cancel is not None:
+            cancel()
+        self.resolve(UNBLOCKED if with_error else reply())
+        return True
 
     def cancel(self) -> None:
         """Nobody waits any more. The reply, if it still comes, goes nowhere."""

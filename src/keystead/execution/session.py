@@ -29,6 +29,8 @@ class Peer(Protocol):
     """"127.0.0.1:50000", or "/path:0" for a Unix socket."""
     laddr: str
     """The address it came in by."""
+    is_local: bool
+    """It is on this machine."""
     fd: int
     """The descriptor's number, as CLIENT LIST shows it; -1 for none."""
 
@@ -73,6 +75,7 @@ class Session:
         "queue_is_broken",
         "queued",
         "reply_mode",
+        "runs_transaction",
         "statistics",
         "table",
         "user",
@@ -114,6 +117,8 @@ class Session:
         self.queued: list[list[bytes]] | None = None
         """Commands since MULTI; None outside of it."""
         self.queue_is_broken = False
+        self.runs_transaction = False
+        """Within EXEC: nothing may wait."""
         self.reply_mode: ReplyMode = "on"
         self.authenticated = authenticated
         self.user = "default"

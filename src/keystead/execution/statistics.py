@@ -18,16 +18,21 @@ class Statistics:
         "connections_received",
         "connections_rejected",
         "errors",
+        "expired_before",
         "keyspace_hits",
         "keyspace_misses",
         "net_input_bytes",
         "net_output_bytes",
+        "ops_per_second",
         "output_buffer_disconnections",
         "peak_clients",
+        "peak_used_bytes",
         "query_buffer_disconnections",
+        "sampled_commands",
     )
 
     def __init__(self) -> None:
+        self.peak_used_bytes = 0
         self.reset()
 
     def reset(self) -> None:
@@ -44,3 +49,12 @@ class Statistics:
         self.net_output_bytes = 0
         self.query_buffer_disconnections = 0
         self.output_buffer_disconnections = 0
+        self.expired_before = 0
+        """The engine's count of expired keys at the last reset."""
+        self.sampled_commands = 0
+        self.ops_per_second = 0
+
+    def sample_second(self) -> None:
+        """To be called once a second: how many commands the last one has seen."""
+        self.ops_per_second = self.commands_processed - self.sampled_commands
+        self.sampled_commands = self.commands_processed

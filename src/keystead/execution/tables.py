@@ -62,10 +62,10 @@ class Tables:
 
     # --- what holds for the whole server -----------------------------------------------------------------------------
 
-    ORDER: ClassVar = ("times", "slow log", "refusal", "monitor", "pause")
+    ORDER: ClassVar = ("times", "slow log", "latency", "refusal", "monitor", "pause")
     """Inside to outside: a paused command is neither refused nor shown to monitors before the pause ends."""
 
-    IN_TRANSACTION: ClassVar = ("times", "slow log", "monitor")
+    IN_TRANSACTION: ClassVar = ("times", "slow log", "latency", "monitor")
     """EXEC has been let through as a whole."""
 
     def put_layer(self, name: str, decorate: Wrap | None) -> None:
