@@ -112,6 +112,7 @@ def test_a_name_like_no_other_suggests_nothing() -> None:
         ("unix-mode", "999", "argument must be an octal file mode"),
         ("host", " , ", "argument must be an address"),
         ("dir", "", "argument must be the name of a directory"),
+        ("log-format", "", "argument(s) must be one of the following: text, json"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_origin_and_the_reason(name: str, text: str, reason: str) -> None:
@@ -194,6 +195,13 @@ def test_memory_limits_of_old_control_groups_and_of_containers_are_found(tmp_pat
 
 def test_without_control_groups_the_physical_memory_is_the_limit(tmp_path: Path) -> None:
     assert memory_limit_bytes(tmp_path, tmp_path / "none") > 1 << 20
+
+
+def test_a_password_is_text_that_a_file_can_hold() -> None:
+    for password in ("\udcff", "a\ud800"):
+        with pytest.raises(ConfigurationError, match="argument must be UTF-8 text"):
+            config.load({"requirepass": password}, NO_ENVIRONMENT)
+    assert config.load({"requirepass": "🔑\n"}, NO_ENVIRONMENT).requirepass == "🔑\n"
 
 
 # --- CONFIG ---------------------------------------------------------------------------------------------------------

@@ -141,6 +141,8 @@ class Text:
     placeholder = "TEXT"
 
     def parse(self, text: str) -> str:
+        if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
+            raise ValueError("argument must be UTF-8 text")  # the file that CONFIG REWRITE writes can hold no other
         return text
 
     def config_get(self, value: str) -> str:
