@@ -118,6 +118,7 @@ class Engine:
         self._freeing: list[dict[bytes, object]] = []
         self._expire_at = 0
         self._idle_steps = 0
+        self._mark_end = 0
         self._memory_checked_at = 0
         self._indexing: Iterator[None] | None = None
         self._background = background
@@ -368,6 +369,14 @@ class Engine:
         self._final(self.maintenance.step)
         self._check_refusal()
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether housekeeping has nothing more to do until the next change; keys that will expire are not counted."""
+        log = self.log
+        waiting = self.ops or self._freeing or self._replaced or self._indexing is not None
+        on_disk = log.holding or log.starved or log.retired or self.maintenance.working or self._mark_is_due()
+        return not (waiting or on_disk)
+
     def _expire_slice(self, keys: int) -> None:
         """Look at up to *keys* expiries, shard by shard, so that each shard is visited about every five seconds."""
         author, self.author = self.author, SYSTEM
@@ -392,17 +401,18 @@ class Engine:
     def _mark_when_idle(self) -> None:
         # So that a torn tail can be told from damage in what was written last.
         self._idle_steps += 1
-        log = self.log
-        if (
-            self._idle_steps > IDLE_STEPS_BEFORE_MARK
-            and log.durable_position > log.marked_position
-            and log.durable_position == log.position
-        ):
+        if self._idle_steps > IDLE_STEPS_BEFORE_MARK and self._mark_is_due():
             self.append_mark()
+
+    def _mark_is_due(self) -> bool:
+        # A mark at the log's end is enough; that it was synced itself calls for no other one.
+        log = self.log
+        return log.marked_position < log.durable_position == log.position != self._mark_end
 
     def append_mark(self) -> None:
         """Write a frame that says how far the log is durable."""
         self._final(lambda: self.log.append([(MARK, b"", 0)], self.clock.now_ms))
+        self._mark_end = self.log.position
 
     def build_index(self) -> None:
         """Build the ordered key indexes in later housekeeping slices, unless they exist."""

@@ -187,6 +187,25 @@ class Log:
         else:
             self.starved = False
 
+    def has_room(self, length: int) -> bool:
+        """Whether the next frames may have *length* bytes and leave a reserve; the space is kept for them then.
+
+        To be asked before a change larger than the reserve is recorded. DiskFailure.
+        """
+        segment = self.segment
+        wanted = segment.end + length + self._reserve_bytes // 2
+        if self._held or self.starved:
+            return False
+        if wanted > segment.allocated:
+            try:
+                segment.file.allocate(segment.allocated, wanted - segment.allocated)
+            except OSError as error:
+                if error.errno not in NO_SPACE:
+                    raise DiskFailure(f"reserving space in {segment.file.name}: {error.strerror}") from error
+                return False
+            segment.allocated = wanted
+        return True
+
     def switch(self, time_ms: int) -> None:
         """Go on in the prepared next segment; the old one is retired, and no frame is held."""
         assert self.next_segment is not None

@@ -78,6 +78,11 @@ class Maintenance:
         """Whether a checkpoint runs or is asked for."""
         return self.checkpoint_running or self._wanted_up_to > 0
 
+    @property
+    def working(self) -> bool:
+        """Whether anything is under way or asked for."""
+        return self._task is not None or self.busy
+
     def request_checkpoint(self) -> None:
         """A checkpoint of everything committed so far, as soon as it can be made."""
         has_frames = self._log.segment.end > FILE_HEADER.size
