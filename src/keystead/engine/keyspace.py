@@ -183,6 +183,9 @@ class Keyspace:
             return None, 0
         return self.shards[i].get(key), expires_at_ms
 
+    get_with_expiry = _live
+    """Like `get`, with the key's expiry in milliseconds of Unix time (0: none)."""
+
     def __contains__(self, key: bytes) -> bool:
         return self.get(key) is not None
 
