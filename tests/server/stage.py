@@ -150,6 +150,8 @@ class Client:
         for start in range(0, len(data), resp_server.READ_BYTES):
             piece = data[start : start + resp_server.READ_BYTES]
             while not self.pipe.reading:
+                if self.pipe.closed:
+                    return
                 assert self.stage.loop.soon, "the connection does not read"
                 self.stage.loop.run()
             self.connection.get_buffer(-1)[: len(piece)] = piece

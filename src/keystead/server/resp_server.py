@@ -124,6 +124,7 @@ class Connection(asyncio.BufferedProtocol):
         "_turns",
         "_write",
         "_writing_paused",
+        "_yielding",
         "addr",
         "fd",
         "is_local",
@@ -144,6 +145,7 @@ class Connection(asyncio.BufferedProtocol):
         self._running: list[bytes] | None = None  # the replies of the batch being executed
         self._reading = True
         self._writing_paused = False
+        self._yielding = False  # had its share of this turn
         self._ended = False  # no more input: the peer closed its side, or we are closing
         self._farewell = b""  # written last, before we close
 
@@ -239,14 +241,16 @@ class Connection(asyncio.BufferedProtocol):
             stopped = self._server.executor.run(session, batch, replies)
         except DiskFailure as failure:
             self._turns.fail(failure)
+            self.kill()
             return False
         self._running = None
         # The common case first: nothing waits, neither for the disk nor behind an earlier reply.
         if not session.must_wait and not self._held:
-            self._turns.plain_reads = True
-            data = replies[0] if len(replies) == 1 else b"".join(replies)
-            self._statistics.net_output_bytes += len(data)
-            self._write(data)
+            if replies:
+                self._turns.plain_reads = True
+                data = replies[0] if len(replies) == 1 else b"".join(replies)
+                self._statistics.net_output_bytes += len(data)
+                self._write(data)
         else:
             self._send(b"".join(replies))
         if stopped is None and not session.closing:
@@ -318,7 +322,7 @@ class Connection(asyncio.BufferedProtocol):
         self._backlog = None
         if self._ended:
             self._close_when_drained()
-        elif not self._reading:
+        elif not self._reading and not self._yielding:
             self._reading = True
             self._transport.resume_reading()
 
@@ -358,7 +362,12 @@ class Connection(asyncio.BufferedProtocol):
         Left to itself libuv would read the same socket up to 32 times in a row.
         """
         self._stop_reading()
-        self._server.loop.call_soon(self._go_on)
+        self._yielding = True
+        self._server.loop.call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._yielding = False
+        self._go_on()
 
     def _refuse_input(self, error: ProtocolError) -> None:
         """Execute what came before the error, say what is wrong, close."""
