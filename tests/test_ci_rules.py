@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,7 +43,8 @@ def test_in_ci_a_skip_is_a_failure_that_says_why(case: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("case", CASES)
 def test_elsewhere_it_is_a_skip(case: str, tmp_path: Path) -> None:
     done = run(tmp_path, CASES[case], ci="")
-    assert done.returncode == 0, done.stdout
+    assert "failed" not in done.stdout
+    assert re.search(r"1 (skipped|xfailed)", done.stdout)
 
 
 def test_in_ci_what_passes_passes(tmp_path: Path) -> None:
