@@ -70,7 +70,9 @@ class SyncProcess:
             self._fail(f"the sync helper cannot be reached: {error.strerror or error}")
 
     def close(self) -> None:
-        """End the helper; with a request under way its answer is not waited for."""
+        """End the helper; with a request under way its answer is not waited for. Harmless when it has ended."""
+        if self._channel.fileno() < 0:
+            return
         self._loop.remove_reader(self._channel.fileno())
         self._channel.close()
         try:
