@@ -85,13 +85,14 @@ def kind_of(placeholder: str) -> Kind:
 class Parser:
     """Reads the arguments of one command. Calling it raises CommandError for what does not fit the syntax."""
 
-    __slots__ = ("_option_converts", "_positional_converts", "_skip", "_steps", "_surplus_error")
+    __slots__ = ("_option_converts", "_plain_count", "_positional_converts", "_skip", "_steps", "_surplus_error")
 
     def __init__(self, arguments: Sequence, skip: int, types: Mapping[str, Convert], arity_error: str) -> None:
         """*skip*: words of the command's name. *arity_error*: the reply to a wrong number of arguments."""
         has_options = any(map(_has_tokens, arguments.items))
         self._skip = skip
         self._surplus_error = SYNTAX_ERROR if has_options else arity_error
+        self._plain_count = _plain_count(arguments.items, skip)
         compiler = _Compiler(types, self._surplus_error)
         self._steps = compiler.steps(arguments.items)
         self._positional_converts = tuple((at, convert) for at, convert in enumerate(compiler.positional) if convert)
@@ -99,7 +100,12 @@ class Parser:
 
     def __call__(self, args: list[bytes]) -> Parsed:
         """Positional and keyword arguments for the handler."""
-        positional: list[Any] = []
+        if len(args) == self._plain_count:
+            positional: list[Any] = args[self._skip :]
+            for index, convert in self._positional_converts:
+                positional[index] = convert(positional[index])
+            return positional, {}
+        positional = []
         options: dict[str, Any] = {}
         at, count = self._skip, len(args)
         for step, needed_after in self._steps:
@@ -259,6 +265,15 @@ def _is_option(item: Node) -> bool:
         return False
     inner = item.item
     return all(map(leading_token, inner.alternatives if isinstance(inner, Choice) else (inner,)))
+
+
+def _plain_count(items: tuple[Node, ...], skip: int) -> int:
+    """With how many arguments nothing optional is there and each is one placeholder's; -1 when that cannot be told."""
+    required = [item for item in items if not isinstance(item, Optional)]
+    if not all(isinstance(item, Placeholder) for item in required):
+        return -1
+    empty_lists = any(isinstance(item, Optional) and isinstance(item.item, Repeat) for item in items)
+    return -1 if empty_lists else skip + len(required)
 
 
 def _has_tokens(node: Node) -> bool:

@@ -11,6 +11,7 @@ Owns: how a declaration becomes a runner. Must not know: which states there are 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -69,10 +70,10 @@ def runner(command: Command) -> Run:
 def _reading_runner(command: Command) -> Run:
     handler, parse, encoded = command.handler, command.parse, command.encoded
     waits = command.reads == "latest"
-    accepts, arity_error = command.accepts, command.arity_error
+    least, most, arity_error = *_bounds(command), command.arity_error
 
     def run(session: Session, args: list[bytes]) -> Any:
-        if not accepts(len(args)):
+        if not least <= len(args) <= most:
             raise CommandError(arity_error)
         if waits:
             session.must_wait = True
@@ -85,10 +86,10 @@ def _reading_runner(command: Command) -> Run:
 
 def _writing_runner(command: Command) -> Run:
     handler, parse, encoded = command.handler, command.parse, command.encoded
-    accepts, arity_error = command.accepts, command.arity_error
+    least, most, arity_error = *_bounds(command), command.arity_error
 
     def run(session: Session, args: list[bytes]) -> Any:
-        if not accepts(len(args)):
+        if not least <= len(args) <= most:
             raise CommandError(arity_error)
         session.must_wait = True
         positional, options = parse(args)
@@ -103,6 +104,11 @@ def _writing_runner(command: Command) -> Run:
         return value if encoded else session.encode(value)
 
     return run
+
+
+def _bounds(command: Command) -> tuple[int, int]:
+    """The numbers of arguments that the arity check lets pass; the parser may still refuse some of them."""
+    return command.minimum, command.minimum if command.arity > 0 else sys.maxsize
 
 
 def _dispatcher(command: Command, own: Run, subcommands: dict[bytes, Run]) -> Run:

@@ -133,8 +133,6 @@ def _run(session: Session, queued: list[list[bytes]]) -> bytes:
 
 def refuse_exec(session: Session, reason: str) -> CommandError:
     """The error of an EXEC that cannot even begin: the transaction is gone."""
-    if session.queued is None:
-        return CommandError(reason)
     leave(session)
     return CommandError(f"EXECABORT Transaction discarded because of: {reason.removeprefix('ERR ')}")
 
