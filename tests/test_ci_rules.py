@@ -43,7 +43,7 @@ def test_in_ci_a_skip_is_a_failure_that_says_why(case: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("case", CASES)
 def test_elsewhere_it_is_a_skip(case: str, tmp_path: Path) -> None:
     done = run(tmp_path, CASES[case], ci="")
-    assert "failed" not in done.stdout
+    assert done.returncode in (0, 5), done.stdout  # 5: no test was collected
     assert re.search(r"1 (skipped|xfailed)", done.stdout)
 
 
