@@ -266,8 +266,8 @@ case("CLIENT HELP", seen("CLIENT HELP", help_text), "CLIENT HELP x")
 case("CLIENT ID grows", seen("CLIENT ID", kind), on("b", "CLIENT ID", view=kind))
 
 _FIELDS = (
-    "id", "addr", "laddr", "fd", "name", "age", "idle", "flags", "db", "sub", "psub", "multi", "qbuf", "qbuf-free", "obl",
-    "oll", "omem", "events", "cmd", "user", "resp",
+    "id", "addr", "laddr", "fd", "name", "age", "idle", "flags", "db", "sub", "psub", "multi", "qbuf", "qbuf-free",
+    "obl", "oll", "omem", "events", "cmd", "user", "resp",
 )  # fmt: skip
 case(
     "CLIENT INFO and LIST",

@@ -67,7 +67,9 @@ def _same(step: Step, reply: Reply, oracle: Reply) -> bool:
 
 
 class _Stage:
-    """The connections of one performance, opened when first named, and what they said of themselves when first asked."""
+    """The connections of one performance, opened when first named, and what they said of themselves when first
+    asked.
+    """
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
