@@ -30,6 +30,8 @@ _LONG_COUNT = re.compile(rb"\*\d{4}").search
 _VERBATIM_HEADER = re.compile(rb"=\d+\r").search
 _flatten = chain.from_iterable
 
+_OTHER_MARKS = b"+=%(>|~"
+
 _NOTHING = object()  # not hiredis' own False, which equals the integer 0
 _reader = hiredis.Reader(notEnoughData=_NOTHING)
 
@@ -105,9 +107,7 @@ def _checked(data: bytes) -> list[list[bytes]] | None:
 
 def _unmistakable(data: bytes, commands: int) -> bool:
     """One star a command, and no mark of another item that hiredis would take for an argument or a list."""
-    return data.count(b"*") == commands and not (
-        b"+" in data or b"=" in data or b"%" in data or b"(" in data or b">" in data or b"|" in data or b"~" in data
-    )
+    return data.count(b"*") == commands and len(data.translate(None, _OTHER_MARKS)) == len(data)
 
 
 def _counted(data: bytes, commands: list[list[bytes]], joined: bytes) -> bool:
