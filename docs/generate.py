@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from keystead.commands.manual import render as commands_page
 from keystead.config import FIXED_PARAMETERS, Setting, declared
 
 FOLDER = Path(__file__).parent
@@ -66,7 +67,7 @@ def _row(setting: Setting) -> str:
     return f"| {name} | {value} | {default} | {setting.description} | {live} |\n"
 
 
-PAGES = {"configuration.md": configuration_page}
+PAGES = {"configuration.md": configuration_page, "commands.md": commands_page}
 
 
 def main() -> None:

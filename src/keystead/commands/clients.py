@@ -37,9 +37,7 @@ def client_getname(session: Session) -> bytes | None:
     return session.name or None
 
 
-@client_command(
-    "CLIENT SETNAME connection-name", since="2.6.9", flags=OWN, summary="Sets the connection name."
-)
+@client_command("CLIENT SETNAME connection-name", since="2.6.9", flags=OWN, summary="Sets the connection name.")
 def client_setname(session: Session, name: bytes) -> str:
     session.rename(valid_name(name))
     return "OK"

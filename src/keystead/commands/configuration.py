@@ -81,9 +81,7 @@ def config_resetstat(session: Session) -> str:
     return "OK"
 
 
-@config_command(
-    "CONFIG REWRITE", since="2.8.0", summary="Persists the effective configuration to file."
-)
+@config_command("CONFIG REWRITE", since="2.8.0", summary="Persists the effective configuration to file.")
 def config_rewrite(session: Session) -> str:
     executor = session.executor
     try:

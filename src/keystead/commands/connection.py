@@ -39,9 +39,7 @@ def ping(session: Session, args: list[bytes]) -> bytes:
     raise CommandError(wrong_number("ping"))
 
 
-@connection_command(
-    "ECHO message", since="1.0.0", flags="loading stale fast", summary="Returns the given string."
-)
+@connection_command("ECHO message", since="1.0.0", flags="loading stale fast", summary="Returns the given string.")
 def echo(session: Session, message: bytes) -> bytes:
     return message
 

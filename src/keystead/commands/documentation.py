@@ -102,9 +102,7 @@ def docs(command: Command) -> Document:
     if command.history:
         document[b"history"] = [[since.encode(), change.encode()] for since, change in command.history]
     if command.subcommands:
-        return document | {
-            b"subcommands": {sub.name.encode(): docs(sub) for sub in command.subcommands.values()}
-        }
+        return document | {b"subcommands": {sub.name.encode(): docs(sub) for sub in command.subcommands.values()}}
     arguments = _Arguments().of(command.arguments)
     return document | {b"arguments": arguments} if arguments else document
 

@@ -389,4 +389,3 @@ def _take_option(option: _Option, args: list[bytes], at: int, end: int, options:
     else:
         options[option.name] = value
     return stop
-

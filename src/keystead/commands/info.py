@@ -259,9 +259,7 @@ DEFAULT = tuple(name for name in SECTIONS if name not in ("commandstats", "laten
 )
 def info(session: Session, names: list[bytes]) -> resp.Verbatim:
     chosen = {section for name in names or [b"default"] for section in _sections(name)}
-    texts = [
-        _render(title, section(session.executor)) for name, (title, section) in SECTIONS.items() if name in chosen
-    ]
+    texts = [_render(title, section(session.executor)) for name, (title, section) in SECTIONS.items() if name in chosen]
     return resp.Verbatim("\r\n".join(texts).encode("utf-8", "surrogateescape"))
 
 

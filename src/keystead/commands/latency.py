@@ -106,6 +106,7 @@ def _diagnosis(event: str, spikes: Spikes) -> str:
 
 @latency_command(
     "LATENCY HISTOGRAM [command [command ...]]",
+    since="7.0.0",
     complexity="O(N) where N is the number of commands with latency information being retrieved.",
     summary="Returns the cumulative distribution of latencies of a subset or all commands.",
 )

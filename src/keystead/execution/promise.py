@@ -20,9 +20,7 @@ class Promise:
 
     __slots__ = ("_at_timeout", "_callbacks", "_cancel", "reply")
 
-    def __init__(
-        self, cancel: Callable[[], None] | None = None, at_timeout: Callable[[], bytes] | None = None
-    ) -> None:
+    def __init__(self, cancel: Callable[[], None] | None = None, at_timeout: Callable[[], bytes] | None = None) -> None:
         """*cancel* is called once when nobody waits for the event any more. *at_timeout* makes the reply to give when
         it did not come in time; only a promise that has one can be unblocked."""
         self.reply: bytes | None = None
