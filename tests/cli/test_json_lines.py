@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 from pathlib import Path
 
@@ -107,6 +108,28 @@ def test_a_dump_of_damaged_data_leaves_no_file(tmp_path: Path) -> None:
     assert run.status == 65
     assert "segment-0000000001.log at byte" in run.errors
     assert not list(tmp_path.glob("out*"))
+
+
+def test_a_dump_into_a_pipe_goes_through_it_and_leaves_it(tmp_path: Path) -> None:
+    """`keystead dump /dev/null` once replaced the device by an empty file."""
+    fill(tmp_path / "store", 3)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    descriptor = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert keystead("dump", "--dir", tmp_path / "store", pipe).status == 0
+        assert os.read(descriptor, 10_000).count(b"\n") == 3
+    finally:
+        os.close(descriptor)
+    assert pipe.is_fifo()
+
+
+def test_a_dump_through_a_link_replaces_what_it_points_to(tmp_path: Path) -> None:
+    fill(tmp_path / "store", 3)
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    keystead("dump", "--dir", tmp_path / "store", tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_bytes().count(b"\n") == 3
 
 
 def test_loading_over_data_needs_to_be_asked_for(tmp_path: Path) -> None:

@@ -133,7 +133,11 @@ def _output(name: str | None) -> Iterator[IO[bytes]]:
     if name is None or name == "-":
         yield sys.stdout.buffer
         return
-    path = Path(name)
+    path = Path(name).resolve()
+    if path.exists() and not path.is_file():  # a device or a pipe is written to, never replaced
+        with path.open("wb") as file:
+            yield file
+        return
     temporary = path.with_name(path.name + ".part")
     try:
         with temporary.open("wb") as file:
