@@ -275,6 +275,15 @@ def test_rewrite_replaces_the_name_of_a_password_file_by_the_new_password(tmp_pa
     assert config.load({"config": file}, NO_ENVIRONMENT).requirepass == "new"
 
 
+def test_rewrite_through_a_link_keeps_the_link(tmp_path: Path) -> None:
+    write(tmp_path / "real.toml", "timeout = 5\n")
+    (tmp_path / "link.toml").symlink_to("real.toml")
+    started = config.load({"config": str(tmp_path / "link.toml")}, NO_ENVIRONMENT)
+    config.rewrite(config.changed(started, {"timeout": "6"}), started)
+    assert (tmp_path / "link.toml").is_symlink()
+    assert (tmp_path / "real.toml").read_text() == 'timeout = "6"\n'
+
+
 def test_rewrite_without_a_file_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="running without a config file"):
         config.rewrite(config.Settings(), config.Settings())

@@ -71,6 +71,7 @@ def rewrite(settings: Settings, started_with: Settings) -> None:
     path = settings.config_file
     if path is None:
         raise ConfigurationError("The server is running without a config file")
+    path = path.resolve()  # a link stays a link
     lines = path.read_text(encoding="utf-8").splitlines()
     for setting in declared().values():
         value = getattr(settings, setting.attribute)
