@@ -1,4 +1,4 @@
-/* Makes every call that waits for the disk take at least KEYSTEAD_BENCH_FSYNC_US microseconds. Preloaded into both servers
+/* Makes every call that waits for the disk take at least SLOW_FSYNC_US microseconds. Preloaded into both servers
  * and, by the inherited environment, into every process they start.
  *
  * Covered: fsync, fdatasync, syncfs, sync, sync_file_range that waits, msync(MS_SYNC), pwritev2 with RWF_DSYNC or RWF_SYNC,
@@ -76,7 +76,7 @@ static int note_file(int fd, int flags) {
 }
 
 __attribute__((constructor)) static void begin(void) {
-    const char *microseconds = getenv("KEYSTEAD_BENCH_FSYNC_US");
+    const char *microseconds = getenv("SLOW_FSYNC_US");
     delay_ns = microseconds ? atol(microseconds) * 1000L : 0;
     for (int fd = 0; fd < 1024; fd++) { /* inherited */
         int flags = fcntl(fd, F_GETFL);

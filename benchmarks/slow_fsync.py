@@ -27,4 +27,4 @@ def slowing_environment(directory: Path, delay_ms: float) -> dict[str, str]:
     done = subprocess.run(build, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise NotMeasured(f"{SOURCE.name} does not compile here: {' '.join(done.stderr.split())[:200]}")
-    return {"LD_PRELOAD": str(library), "KEYSTEAD_BENCH_FSYNC_US": str(int(delay_ms * 1000))}
+    return {"LD_PRELOAD": str(library), "SLOW_FSYNC_US": str(int(delay_ms * 1000))}
