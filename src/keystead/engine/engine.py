@@ -176,6 +176,7 @@ class Engine:
     def _adopt(self, view: View, seed: int) -> None:
         self.clock.advance_to(view.time_ms)
         self.log.next_sequence = view.next_sequence
+        self.turn.next_part = view.next_part
         self._next_keyspace = view.next_keyspace
         self._seed = seed
         for number, keyspace_id in enumerate(view.databases):

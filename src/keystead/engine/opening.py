@@ -15,6 +15,7 @@ from keystead.engine.files import Directory
 from keystead.engine.format import (
     FILE_HEADER,
     MARK,
+    PART,
     SEGMENT_MAGIC,
     FileHeader,
     encode_file_header,
@@ -45,6 +46,8 @@ def continue_store(directory: Directory, manifest: Manifest, recovered: Recovere
     for torn in recovered.torn:
         _keep(directory, torn)
     generation = manifest.current
+    # Above every segment that the manifest names now: until it is replaced, a crash must find each of them as it is.
+    number = max((record.number for record in generation.segments), default=_last_number(manifest)) + 1
     generation.segments = [record for record in generation.segments if record not in recovered.unused]
     clean = _clean_end(recovered)
     rewritten = [] if clean else _frames_above(recovered.open_segments, recovered.proven)
@@ -54,8 +57,6 @@ def continue_store(directory: Directory, manifest: Manifest, recovered: Recovere
     if clean is not None:
         log = _reopen(directory, manifest, clean, reserve_bytes)
     else:
-        number = max((record.number for record in generation.segments), default=_last_number(manifest)) + 1
-        number = max([number, *(record.number + 1 for record in recovered.unused)])
         view = recovered.view
         first_sequence = rewritten[0][1] if rewritten else view.next_sequence
         log = _start_segment(
@@ -158,7 +159,9 @@ def _frames_above(segments: list[OpenSegment], proven: int) -> list[tuple[int, i
         (frame.kind, frame.first_sequence, frame.time_ms, frame.number, bytes(frame.payload))
         for segment in segments
         for frame in frames(segment.header.salt, segment.data, FILE_HEADER.size)
-        if frame.offset + segment.header.base_position >= proven and frame.kind != MARK
+        if frame.offset + segment.header.base_position >= proven
+        and frame.kind != MARK
+        and not (frame.kind == PART and frame.number in segment.unclosed)
     ]
 
 

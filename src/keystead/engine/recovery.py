@@ -44,6 +44,8 @@ class OpenSegment:
     header: FileHeader
     end: int
     last_frame: Frame | None = None
+    unclosed: set[int] = field(default_factory=set)
+    """Part groups whose commit frame is not here."""
 
 
 @dataclass(slots=True)
@@ -160,7 +162,7 @@ def _read_open_tail(
             recovered.proven = max(recovered.proven, frame.durable_position)
             yield Progress(segment.end, len(data))
         recovered.open_segments.append(segment)
-        recovered.view.forget_parts()
+        segment.unclosed = recovered.view.forget_parts()
         recovered.position = header.base_position + segment.end
         if next_nonzero(data, segment.end) < len(data):
             reason = "a frame's checksum does not match"

@@ -27,7 +27,7 @@ class EncodedTurn(NamedTuple):
 class OpenTurn:
     """Collects operations. `record` is `ops.append` itself, the cheapest call there is; so `ops` is never replaced."""
 
-    __slots__ = ("_author", "_authors", "_groups", "_next_part", "ops", "record")
+    __slots__ = ("_author", "_authors", "_groups", "next_part", "ops", "record")
 
     def __init__(self) -> None:
         self.ops: list[tuple[Any, ...]] = []
@@ -35,7 +35,8 @@ class OpenTurn:
         self._author = SYSTEM
         self._authors = [(0, SYSTEM)]
         self._groups: list[tuple[int, int]] = []
-        self._next_part = 1
+        self.next_part = 1
+        """The number of the next part group; unique within a segment, so a start goes on from where the log ends."""
 
     @property
     def author(self) -> Author:
@@ -101,9 +102,9 @@ class OpenTurn:
             transaction = entries[i:end]
             payload = encode_entries(transaction[1:] if tag == op.GROUP else transaction)
             if tag != op.AUTHOR and len(payload) > LARGE_TRANSACTION_BYTES:
-                parts += [(self._next_part, payload[at : at + PART_BYTES]) for at in range(0, len(payload), PART_BYTES)]
-                kept.append((op.PARTS, self._next_part, len(payload)))
-                self._next_part = self._next_part % 0xFFFF_FFFF + 1
+                parts += [(self.next_part, payload[at : at + PART_BYTES]) for at in range(0, len(payload), PART_BYTES)]
+                kept.append((op.PARTS, self.next_part, len(payload)))
+                self.next_part = self.next_part % 0xFFFF_FFFF + 1
             else:
                 kept += transaction
             i = end

@@ -65,6 +65,8 @@ class View:
         self.next_sequence = 1
         self.time_ms = 0
         self.times = SharedTimes()
+        self.next_part = 1
+        """The number of the next part group: above those in the segment that is being read."""
         self._parts: dict[int, list[bytes]] = {}
 
     def keyspace(self, number: int) -> KeyspaceView:
@@ -77,10 +79,13 @@ class View:
     def add_part(self, group: int, payload: bytes) -> None:
         """A part frame went by."""
         self._parts.setdefault(group, []).append(payload)
+        self.next_part = group % 0xFFFF_FFFF + 1
 
-    def forget_parts(self) -> None:
-        """A segment ended: part groups that were not closed in it mean nothing."""
+    def forget_parts(self) -> set[int]:
+        """A segment ended: part groups that were not closed in it mean nothing. Their numbers."""
+        unclosed = set(self._parts)
         self._parts.clear()
+        return unclosed
 
     def commit(self, entries: Iterable[Entry], first_sequence: int, transactions: int, time_ms: int) -> None:
         """Apply one commit frame. ReplayError."""

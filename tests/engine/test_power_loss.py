@@ -1,0 +1,133 @@
+"""Power is lost at every write, sync, rename and removal of random lives of a store, in every way the medium allows.
+
+Rules 2, 3, 7 and 12: what a start then finds is the state after some turn, none before the last acknowledged one; it is
+no error; and the store can be written to, stopped and started again, also when the power is lost during the start.
+
+`KEYSTEAD_POWER_LOSS_STATES` says how many states are tried (default 50,000), `KEYSTEAD_SEED` where random starts.
+"""
+
+from __future__ import annotations
+
+import os
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from simulated_disk import Image, SimulatedDisk
+from stores import SMALL, opened
+from workload import EMPTY_DISK, Moment, Workload, moment_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from keystead.engine.engine import Fsync
+
+STATES = int(os.environ.get("KEYSTEAD_POWER_LOSS_STATES", "50000"))
+FIRST_SEED = int(os.environ.get("KEYSTEAD_SEED", "0"))
+CHUNKS = 10
+STEPS = 40
+STATES_AT_A_CALL = 3
+"""Beside the two in which all un-synced changes or none of them are there."""
+CALLS_OF_A_START = 25
+"""About how many calls of a start change the disk."""
+
+
+class Caught(NamedTuple):
+    """A state of the medium, and the moments that a start from it may find."""
+
+    image: Image
+    first: int
+    last: int
+    call: str
+
+
+class PowerLoss:
+    """Collects crash states while a workload runs, and recovers each after every step."""
+
+    def __init__(self, workload: Workload, seed: int) -> None:
+        self._workload = workload
+        self._seed = seed
+        self._random = Random(f"power loss {seed}")
+        self._caught: list[Caught] = []
+        self._found: dict[int, list[Moment]] = {}
+        """What starts from the image of that hash found: the same image is tried once."""
+        self.states = 0
+        workload.disk.after = self.catch
+        workload.after_step = self.check_caught
+
+    def catch(self, call: str) -> None:
+        """A call changed the disk: this is where power may be lost."""
+        workload = self._workload
+        first, last = workload.durable, len(workload.moments) - 1 + workload.in_flight
+        for image in workload.disk.crash_states(self._random, STATES_AT_A_CALL):
+            self._caught.append(Caught(image, first, last, call))
+
+    def check_caught(self) -> None:
+        """Recover what was caught in this step."""
+        for caught in self._caught:
+            try:
+                self._check(caught)
+            except Exception as error:
+                where = f"seed {self._seed}, after {self.states} states, power lost after a {caught.call}"
+                raise AssertionError(f"{where}: {error!r}") from error
+        self._caught.clear()
+
+    def _check(self, caught: Caught) -> None:
+        key = hash(caught.image)
+        if key not in self._found:
+            self._found[key] = self._recover(caught.image)
+        allowed = self._workload.moments[caught.first : caught.last + 1]
+        for found in self._found[key]:
+            assert found in allowed, f"found {found}, which is none of {allowed}"
+
+    def _recover(self, image: Image) -> list[Moment]:
+        """What a start from this state finds, and what a start finds after a crash during that one."""
+        disk = SimulatedDisk(image)
+        at_call = self._random.randrange(2 * CALLS_OF_A_START)
+        in_start: list[Image] = []
+
+        def catch_in_start(_: str) -> None:
+            nonlocal at_call
+            at_call -= 1
+            if at_call == 0:
+                in_start.append(disk.crash_state(self._random))
+
+        disk.after = catch_in_start
+        engine = opened(disk)
+        disk.after = lambda _: None
+        found = [moment_of(engine)]
+        self.states += 2
+        if in_start:
+            return [*found, moment_of(opened(SimulatedDisk(in_start[0])))]
+        # Nobody would see that a start left less than a whole store if nothing was written to it.
+        engine.databases[0].keyspace.put(b"after", b"the crash")
+        engine.end_turn()
+        engine.sync()
+        again = opened(SimulatedDisk(disk.crash_state(self._random)))
+        assert moment_of(again) == moment_of(engine)
+        again.close()
+        return found
+
+
+@pytest.mark.usefixtures("small_sizes")
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_a_power_loss_anywhere_leaves_what_was_acknowledged(chunk: int, seeded: Callable[[int], Random]) -> None:
+    """Whatever the medium did with what was not synced, a start finds a moment that was not older than durable."""
+    lose_power_everywhere("always", STATES * 8 // 10 // CHUNKS, FIRST_SEED + chunk * 1_000_000, seeded)
+
+
+@pytest.mark.usefixtures("small_sizes")
+@pytest.mark.parametrize("fsync", ["interval", "never"])
+def test_without_syncs_a_prefix_of_the_log_survives(fsync: Fsync, seeded: Callable[[int], Random]) -> None:
+    """With fsync interval and never a power loss may cost turns, but never one before a turn that survives."""
+    lose_power_everywhere(fsync, STATES // 10, FIRST_SEED + 500_000_000, seeded)
+
+
+def lose_power_everywhere(fsync: Fsync, states: int, seed: int, seeded: Callable[[int], Random]) -> None:
+    """Run workloads of growing seeds until so many states were recovered."""
+    while states > 0:
+        workload = Workload(seeded(seed), SimulatedDisk(EMPTY_DISK), SMALL._replace(fsync=fsync))
+        losses = PowerLoss(workload, seed)
+        workload.run(STEPS)
+        states -= losses.states
+        seed += 1
