@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from executors import Stage, stage
 from servers import Server, running, start_keystead, start_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +23,14 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def keystead(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Keystead with its defaults."""
-    with running(start_keystead(tmp_path_factory.mktemp("keystead") / "data")) as server:
+    """Keystead as the oracle is: without a bound on memory, else with its defaults."""
+    with running(start_keystead(tmp_path_factory.mktemp("keystead") / "data", "--maxmemory", "0")) as server:
         yield server
+
+
+@pytest.fixture
+def executor_stage(tmp_path: Path) -> Iterator[Stage]:
+    """An executor without sockets, on an engine of its own."""
+    built = stage(tmp_path / "data")
+    yield built
+    built.executor.engine.close()

@@ -63,8 +63,9 @@ def free_port() -> int:
         return port
 
 
-def start(command: list[str], port: int, directory: Path) -> Server:
-    """Start `command` and wait until something answers PING on `port`. Raises RuntimeError with the server's output."""
+def spawn(command: list[str], port: int, directory: Path) -> Server:
+    """Start `command` and wait for nothing. Its output is appended to a log beside the directory."""
+    directory.mkdir(parents=True, exist_ok=True)
     log = directory.with_name(directory.name + ".log")
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -74,31 +75,37 @@ def start(command: list[str], port: int, directory: Path) -> Server:
             stderr=subprocess.STDOUT,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
-    server = Server(process, port, directory, log)
+    return Server(process, port, directory, log)
+
+
+def ready(server: Server) -> Server:
+    """Wait until the server answers PING. Raises RuntimeError with its output when it ends or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while not _answers(server.address):
-        if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
-            process.wait()
-            raise RuntimeError(f"{command[0]} did not start (status {process.returncode}):\n{log.read_text()[-4000:]}")
+        if server.process.poll() is not None or time.monotonic() > deadline:
+            server.kill()
+            raise RuntimeError(f"status {server.process.returncode}:\n{server.log.read_text()[-4000:]}")
         time.sleep(0.002)
     return server
 
 
 def start_redis(directory: Path, *options: str) -> Server:
     """A redis-server, without persistence unless `options` ask for it. FileNotFoundError if it is not installed."""
-    directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", ""]
-    return start([*command, "--enable-debug-command", "yes", "--loglevel", "warning", *options], port, directory)
+    command += ["--enable-debug-command", "yes", "--loglevel", "warning", *options]
+    return ready(spawn(command, port, directory))
+
+
+def spawn_keystead(directory: Path, *options: str) -> Server:
+    """`keystead serve` with its default durability (fsync always) unless `options` say otherwise; not waited for."""
+    port = free_port()
+    command = [sys.executable, "-m", "keystead", "serve", "--port", str(port), "--dir", str(directory), *options]
+    return spawn(command, port, directory)
 
 
 def start_keystead(directory: Path, *options: str) -> Server:
-    """`keystead serve` on `directory` with its default durability (fsync always) unless `options` say otherwise."""
-    directory.mkdir(parents=True, exist_ok=True)
-    port = free_port()
-    command = [sys.executable, "-m", "keystead", "serve", "--port", str(port), "--dir", str(directory)]
-    return start([*command, *options], port, directory)
+    return ready(spawn_keystead(directory, *options))
 
 
 @contextlib.contextmanager
