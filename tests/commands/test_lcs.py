@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keystead.commands.lcs import Match, lcs_length, lcs_matches, lcs_text, table_bytes
+from keystead.commands.lcs import Match, lcs_length, lcs_matches, lcs_text, table_cells
 from wire import encode
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def test_nothing_in_common(a: bytes, b: bytes) -> None:
 
 
 def test_the_limit_counts_the_table_that_redis_would_need() -> None:
-    assert table_bytes(b"abc", b"a") == 4 * 2 * 4
+    assert table_cells(b"abc", b"a") == 4 * 2
 
 
 @settings(max_examples=400)

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-CELL_BYTES = 4
-"""What a cell takes in Redis, whose limit on the table counts bytes."""
+LARGEST_TABLE_CELLS = 1 << 27
+"""Redis refuses a larger table by default: at four bytes a cell it would take more than 512 MB. Here it is the bound on
+the time that the server stands still."""
 
 _FEW_DISTINCT_BYTES = 8
 
@@ -26,9 +27,9 @@ class Match(NamedTuple):
     length: int
 
 
-def table_bytes(a: bytes, b: bytes) -> int:
+def table_cells(a: bytes, b: bytes) -> int:
     """The size of the table by which Redis decides whether two strings are too long."""
-    return (len(a) + 1) * (len(b) + 1) * CELL_BYTES
+    return (len(a) + 1) * (len(b) + 1)
 
 
 def lcs_length(a: bytes, b: bytes) -> int:
