@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from fractions import Fraction
 
 from keystead.errors import CommandError
@@ -81,76 +82,70 @@ def cursor(text: bytes) -> int:
 
 # --- floats: what C's strtod takes -----------------------------------------------------------------------------------
 
-_DECIMAL = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_DECIMAL = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)(?:[eE]([+-]?\d+))?")
 _HEXADECIMAL = re.compile(rb"([+-]?)0[xX]([0-9a-fA-F]*)(?:\.([0-9a-fA-F]*))?(?:[pP]([+-]?\d+))?")
 _INFINITE = re.compile(rb"[+-]?inf(?:inity)?", re.IGNORECASE)
-_LONGEST_FLOAT = 255
-"""Redis copies the text into a buffer of 256 bytes."""
-_LARGEST_EXPONENT = 20_000
+_LONGEST_LONG_DOUBLE = 5 * 1024 - 1
+"""Redis copies the text into a buffer of that size."""
+_LARGEST_EXPONENT = 25_000
 """Beyond any exponent of a double or an 80-bit float; keeps arithmetic on hostile exponents bounded."""
 
 
 def float_(text: bytes, error: str = NOT_A_FLOAT) -> float:
     """The double that *text* is; infinities are numbers, NaN is not. Raises CommandError(*error*)."""
-    number = _exact(text)
-    if number is None:
-        raise CommandError(error)
-    if isinstance(number, float):
-        return number
+    match = _DECIMAL.fullmatch(text)
+    if match is not None:
+        value = float(text)
+        if math.isinf(value) or (value == 0 and match[1].strip(b"0.")):  # out of range
+            raise CommandError(error)
+        return value
+    if _INFINITE.fullmatch(text):
+        return -math.inf if text.startswith(b"-") else math.inf
+    number = _hexadecimal(text)
     try:
-        value = float(number)
+        value = float(number) if number is not None else math.nan
     except OverflowError:
-        raise CommandError(error) from None
-    if value == 0 and number != 0:  # strtod reports ERANGE
+        value = math.nan
+    if number is None or math.isnan(value) or (value == 0 and number != 0):
         raise CommandError(error)
     return -0.0 if value == 0 and text.startswith(b"-") else value
 
 
 def long_double(text: bytes | bytearray, error: str = NOT_A_FLOAT) -> Fraction | float:
     """The 80-bit float that *text* is, exactly (an infinity as float). Raises CommandError(*error*)."""
-    number = _exact(text)
-    if number is None:
+    if len(text) > _LONGEST_LONG_DOUBLE:
         raise CommandError(error)
-    if isinstance(number, float):
-        return number
-    rounded = round_to_long_double(number)
+    if _INFINITE.fullmatch(text):
+        return -math.inf if text.startswith(b"-") else math.inf
+    number = _decimal(text) if _DECIMAL.fullmatch(text) else _hexadecimal(text)
+    rounded = None if number is None else round_to_long_double(number)
     if rounded is None or (rounded == 0 and number != 0):
         raise CommandError(error)
     return rounded
 
 
-def _exact(text: bytes | bytearray) -> Fraction | float | None:
-    """The number as a fraction, an infinity as float, None for what is no number."""
-    if len(text) > _LONGEST_FLOAT:
-        return None
-    if _DECIMAL.fullmatch(text):
-        mantissa, _, exponent = bytes(text).lower().partition(b"e")
-        power = _bounded_exponent(exponent)
-        return Fraction(_plain(mantissa)) * Fraction(10) ** power
-    if _INFINITE.fullmatch(text):
-        return -math.inf if text.startswith(b"-") else math.inf
-    return _exact_hexadecimal(text)
+def _decimal(text: bytes | bytearray) -> Fraction:
+    # By way of Decimal, which has no limit of digits as int() has.
+    mantissa, _, exponent = text.decode().lower().partition("e")
+    return Fraction(Decimal(mantissa)) * Fraction(10) ** _bounded(exponent)
 
 
-def _plain(mantissa: bytes) -> str:
-    """`5.` and `.5` are C's spelling; Fraction wants digits on one side of the point at least, which both have."""
-    return mantissa.decode().rstrip(".") if mantissa.endswith(b".") else mantissa.decode()
-
-
-def _exact_hexadecimal(text: bytes | bytearray) -> Fraction | None:
+def _hexadecimal(text: bytes | bytearray) -> Fraction | None:
     match = _HEXADECIMAL.fullmatch(text)
     if match is None:
         return None
     sign, whole, fraction, exponent = match[1], match[2], match[3] or b"", match[4] or b""
     if not whole + fraction:
         return None
-    power = _bounded_exponent(exponent) - 4 * len(fraction)
+    power = _bounded(exponent.decode()) - 4 * len(fraction)
     value = Fraction(int(whole + fraction, 16)) * Fraction(2) ** power
     return -value if sign == b"-" else value
 
 
-def _bounded_exponent(text: bytes) -> int:
-    return max(-_LARGEST_EXPONENT, min(_LARGEST_EXPONENT, int(text or b"0")))
+def _bounded(exponent: str) -> int:
+    if len(exponent) > _LONGEST_INT64:  # leading zeros apart, far beyond the bound
+        exponent = exponent[:1].strip("0123456789") + exponent.lstrip("+-0")[:_LONGEST_INT64]
+    return max(-_LARGEST_EXPONENT, min(_LARGEST_EXPONENT, int(exponent or "0")))
 
 
 _MANTISSA_BITS = 64
@@ -172,9 +167,16 @@ def round_to_long_double(number: Fraction) -> Fraction | None:
     return rounded if abs(rounded) <= _LONG_DOUBLE_MAX else None
 
 
+def add_long_doubles(one: Fraction | float, other: Fraction | float) -> Fraction | None:
+    """The sum of two finite or infinite 80-bit floats as one; None where it is infinite or not a number."""
+    if isinstance(one, float) or isinstance(other, float):
+        return None
+    return round_to_long_double(one + other)
+
+
 def format_long_double(number: Fraction) -> bytes:
     """As INCRBYFLOAT writes it: seventeen decimals, without the zeros at the end."""
     scaled = round(number * 10**17)
-    sign = b"-" if scaled < 0 else b""
     whole, decimals = divmod(abs(scaled), 10**17)
-    return (b"%b%d.%017d" % (sign, whole, decimals)).rstrip(b"0").rstrip(b".")
+    digits = f"{Decimal(whole)}.{decimals:017d}".rstrip("0").rstrip(".")
+    return ("-" + digits if scaled < 0 else digits).encode()
