@@ -13,8 +13,9 @@ from keystead.commands.bit_fields import FieldType, as_assigned, fit, read_field
 from keystead.commands.bit_strings import combine_bits, count_bits, find_bit, get_bit
 from keystead.commands.declaration import command
 from keystead.commands.grammar import SYNTAX_ERROR
+from keystead.commands.lookups import current_string, read_string, read_text
 from keystead.commands.numbers import integer, integer_or_none
-from keystead.commands.value_types import string, text
+from keystead.commands.value_types import text
 from keystead.errors import CommandError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def setbit(session: Session, key: bytes, offset: bytes, value: bytes) -> int:
 )
 def getbit(session: Session, key: bytes, offset: bytes) -> int:
     at = _bit_offset(session, offset)
-    return get_bit(text(session.db.keyspace.read(key, session)), at)
+    return get_bit(read_text(session, key), at)
 
 
 # --- ranges of bits --------------------------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ def getbit(session: Session, key: bytes, offset: bytes) -> int:
     summary="Counts the number of set bits (population counting) in a string.",
 )
 def bitcount(session: Session, args: list[bytes]) -> int:
-    data = string(session.db.keyspace.read(args[1], session))
+    data = read_string(session, args[1])
     if data is None:
         return 0
     if len(args) == 2:
@@ -123,7 +124,7 @@ def bitpos(session: Session, args: list[bytes]) -> int:
     bit = integer(args[2])
     if bit not in (0, 1):
         raise CommandError("ERR The bit argument must be 1 or 0.")
-    data = string(session.db.keyspace.read(args[1], session))
+    data = read_string(session, args[1])
     if data is None:
         return -bit
     if len(args) > 6:
@@ -171,7 +172,7 @@ def bitop(session: Session, operation: str, destination: bytes, sources: list[by
     if operation in ("DIFF", "DIFF1", "ANDOR") and len(sources) == 1:
         raise CommandError(f"ERR BITOP {operation} must be called with at least two source keys.")
     keyspace = session.db.keyspace
-    result = combine_bits(operation, [text(keyspace.get(key)) for key in sources])
+    result = combine_bits(operation, [current_string(session, key) or b"" for key in sources])
     if result:
         keyspace.put(destination, result)
     else:
@@ -289,5 +290,5 @@ def bitfield_ro(session: Session, args: list[bytes]) -> list[int]:
     operations = _field_operations(session, args)
     if any(operation.name != b"get" for operation in operations):
         raise CommandError("ERR BITFIELD_RO only supports the GET subcommand")
-    data = text(session.db.keyspace.read(args[1], session))
+    data = read_text(session, args[1])
     return [read_field(data, operation.offset, operation.kind) for operation in operations]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from xxhash import xxh3_64_hexdigest
 
 from keystead.commands.declaration import command, wrong_number
+from keystead.commands.lookups import read_string
 from keystead.commands.value_types import STRING_TYPES, string
 from keystead.errors import CommandError
 
@@ -66,7 +67,7 @@ operand raise CommandError for a value that is no string, and for a digest that 
     summary="Returns the XXH3 hash of a string value.",
 )
 def digest(session: Session, key: bytes) -> bytes | None:
-    value = string(session.db.keyspace.read(key, session))
+    value = read_string(session, key)
     return None if value is None else digest_of(value)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from keystead.commands.deadlines import SECOND_MS, invalid_expire_time
 from keystead.commands.declaration import command
+from keystead.commands.lookups import count
 from keystead.commands.numbers import INT64_MAX, INT64_MIN, integer
 from keystead.errors import CommandError
 
@@ -132,6 +133,7 @@ NO_EXPIRY, NO_KEY = -1, -2
 
 def _tell(session: Session, key: bytes, show: Callable[[int], int]) -> int:
     value, expires_at_ms = session.db.keyspace.read_with_expiry(key, session)
+    count(session, value)
     if value is None:
         return NO_KEY
     return show(expires_at_ms) if expires_at_ms else NO_EXPIRY

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from keystead.commands.declaration import command, container
 from keystead.commands.encodings import encoding_of
+from keystead.commands.lookups import count, read
 from keystead.commands.numbers import integer_within
 from keystead.commands.value_types import type_name
 from keystead.errors import CommandError
@@ -14,6 +15,7 @@ from keystead.errors import CommandError
 if TYPE_CHECKING:
     from keystead.engine.engine import Database
     from keystead.engine.keyspace import Keyspace
+    from keystead.engine.values import Value
     from keystead.execution.session import Session
 
 key_command = partial(command, group="generic")
@@ -58,8 +60,7 @@ key_command(
 
 def count_existing(session: Session, keys: list[bytes]) -> int:
     """How many of the keys exist; one that is named twice counts twice."""
-    read = session.db.keyspace.read
-    return sum(read(key, session) is not None for key in keys)
+    return sum(read(session, key) is not None for key in keys)
 
 
 key_command(
@@ -96,7 +97,7 @@ key_command(
     summary="Determines the type of value stored at a key.",
 )
 def type_(session: Session, key: bytes) -> str:
-    return type_name(session.db.keyspace.read(key, session))
+    return type_name(read(session, key))
 
 
 # --- elsewhere -------------------------------------------------------------------------------------------------------
@@ -172,7 +173,9 @@ def copy(session: Session, source: bytes, destination: bytes, *, db: int | None 
     if target is session.db and source == destination:
         raise CommandError(SAME_OBJECT)
     keyspace = session.db.keyspace
-    if keyspace.get(source) is None or (not replace and target.keyspace.get(destination) is not None):
+    value = keyspace.get(source)
+    count(session, value)
+    if value is None or (not replace and target.keyspace.get(destination) is not None):
         return 0
     _copy(keyspace, source, target.keyspace, destination)
     return 1
@@ -216,13 +219,19 @@ NOT_TIMED = (
 )
 
 
+def _looked_up(session: Session, key: bytes) -> Value | None:
+    value = session.db.keyspace.get(key)
+    count(session, value)
+    return value
+
+
 @object_command(
     "OBJECT ENCODING key",
     since="2.2.3",
     summary="Returns the internal encoding of a Redis object.",
 )
 def object_encoding(session: Session, key: bytes) -> bytes | None:
-    value = session.db.keyspace.get(key)
+    value = _looked_up(session, key)
     return None if value is None else encoding_of(value).encode()
 
 
@@ -233,7 +242,7 @@ def object_encoding(session: Session, key: bytes) -> bytes | None:
 )
 def object_refcount(session: Session, key: bytes) -> int | None:
     """A value belongs to its key alone. That copies may share immutable bytes in memory is nobody's business."""
-    return None if session.db.keyspace.get(key) is None else 1
+    return None if _looked_up(session, key) is None else 1
 
 
 @object_command(
@@ -243,7 +252,7 @@ def object_refcount(session: Session, key: bytes) -> int | None:
 )
 def object_freq(session: Session, key: bytes) -> None:
     """Nothing is evicted, so accesses are not counted."""
-    if session.db.keyspace.get(key) is not None:
+    if _looked_up(session, key) is not None:
         raise CommandError(NOT_COUNTED)
 
 
@@ -254,5 +263,5 @@ def object_freq(session: Session, key: bytes) -> None:
 )
 def object_idletime(session: Session, key: bytes) -> None:
     """Nothing is evicted, so accesses are not timed: Redis' error for the policy under which it does not, either."""
-    if session.db.keyspace.get(key) is not None:
+    if _looked_up(session, key) is not None:
         raise CommandError(NOT_TIMED)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from keystead.commands.declaration import command
 from keystead.commands.lcs import LARGEST_TABLE_CELLS, Match, lcs_length, lcs_matches, lcs_text, table_cells
+from keystead.commands.lookups import read, read_text
 from keystead.commands.value_types import STRING_TYPES, string, text
 from keystead.errors import CommandError
 
@@ -55,12 +56,12 @@ def append(session: Session, key: bytes, value: bytes) -> int:
     summary="Returns the length of a string value.",
 )
 def strlen(session: Session, key: bytes) -> int:
-    return len(text(session.db.keyspace.read(key, session)))
+    return len(read_text(session, key))
 
 
 def getrange(session: Session, key: bytes, start: int, end: int) -> bytes | bytearray:
     """Both ends are included; negative ones count from the end of the string."""
-    value = text(session.db.keyspace.read(key, session))
+    value = read_text(session, key)
     if start < 0 and end < 0 and start > end:
         return b""
     first, last = (max(0, offset + len(value)) if offset < 0 else offset for offset in (start, end))
@@ -132,8 +133,7 @@ def lcs(
     minmatchlen: int = 0,
     withmatchlen: bool = False,
 ) -> bytes | int | dict[bytes, Any]:
-    read = session.db.keyspace.read
-    values = [read(key, session) or b"" for key in (key1, key2)]
+    values = [read(session, key) or b"" for key in (key1, key2)]
     if not all(isinstance(value, STRING_TYPES) for value in values):
         raise CommandError("ERR The specified keys must contain string values")
     if len_ and idx:

@@ -14,6 +14,7 @@ from keystead.commands.comparing import CONDITIONS
 from keystead.commands.deadlines import ABSOLUTE, deadline_ms
 from keystead.commands.declaration import command, wrong_number
 from keystead.commands.grammar import compile_parser
+from keystead.commands.lookups import count, current_string, read
 from keystead.commands.numbers import integer
 from keystead.commands.syntax import read_syntax
 from keystead.commands.value_types import string, text
@@ -57,8 +58,10 @@ def get(session: Session, args: list[bytes]) -> bytes:
     _, key = args
     value = session.db.keyspace.read(key, session)
     if type(value) is bytes:
+        session.statistics.keyspace_hits += 1
         length = len(value)
         return _HEADS[length] + value + b"\r\n" if length < 4096 else b"$%d\r\n%b\r\n" % (length, value)
+    count(session, value)
     return session.null if value is None else resp.bulk(bytes(text(value)))
 
 
@@ -106,11 +109,13 @@ def _set_with_options(
         else:
             expires_at_ms = deadline_ms(session, "set", name, given)
     old, old_expires_at_ms = session.db.keyspace.get_with_expiry(key)
-    answer = string(old) if get else None
+    if get:
+        count(session, old)
+        string(old)
     wanted = condition is None or condition(old, operand)
     if wanted:
         _store(session, key, value, old_expires_at_ms if keepttl else expires_at_ms)
-    return answer if get else "OK" if wanted else None
+    return old if get else "OK" if wanted else None
 
 
 def _store(session: Session, key: bytes, value: bytes, expires_at_ms: int) -> None:
@@ -179,9 +184,8 @@ def psetex(session: Session, args: list[bytes]) -> bytes:
     summary="Returns the previous string value of a key after setting it to a new value.",
 )
 def getset(session: Session, key: bytes, value: bytes) -> bytes | bytearray | None:
-    keyspace = session.db.keyspace
-    old = string(keyspace.get(key))
-    keyspace.put(key, value)
+    old = current_string(session, key)
+    session.db.keyspace.put(key, value)
     return old
 
 
@@ -193,10 +197,9 @@ def getset(session: Session, key: bytes, value: bytes) -> bytes | bytearray | No
     summary="Returns the string value of a key after deleting the key.",
 )
 def getdel(session: Session, key: bytes) -> bytes | bytearray | None:
-    keyspace = session.db.keyspace
-    old = string(keyspace.get(key))
+    old = current_string(session, key)
     if old is not None:
-        keyspace.delete(key)
+        session.db.keyspace.delete(key)
     return old
 
 
@@ -211,8 +214,7 @@ def getdel(session: Session, key: bytes) -> bytes | bytearray | None:
 )
 def getex(session: Session, key: bytes, *, persist: bool = False, **time: bytes) -> bytes | bytearray | None:
     keyspace = session.db.keyspace
-    value, expires_at_ms = keyspace.get_with_expiry(key)
-    answer = string(value)
+    answer = current_string(session, key)
     if answer is None:
         return None
     for option, number in time.items():
@@ -221,7 +223,7 @@ def getex(session: Session, key: bytes, *, persist: bool = False, **time: bytes)
             keyspace.delete(key)
         else:
             keyspace.set_expiry(key, at_ms)
-    if persist and expires_at_ms:
+    if persist and keyspace.expires_at_ms(key):
         keyspace.set_expiry(key, 0)
     return answer
 
@@ -242,8 +244,8 @@ def getex(session: Session, key: bytes, *, persist: bool = False, **time: bytes)
     summary="Atomically returns the string values of one or more keys.",
 )
 def mget(session: Session, args: list[bytes]) -> bytes:
-    read, null = session.db.keyspace.read, session.null
-    replies = [_bulk(read(key, session), null) for key in args[1:]]
+    null = session.null
+    replies = [_bulk(read(session, key), null) for key in args[1:]]
     return b"*%d\r\n%b" % (len(replies), b"".join(replies))
 
 
