@@ -82,19 +82,23 @@ class DirectoryUnusable(OpenError):
 
 
 class StoreLocked(OpenError):
-    """Another process holds the directory. A store has one opener; several processes share one through a server.
+    """A store has one opener at a time, and there is one. Several processes share a store through a server.
 
-    `holder` describes it as far as the lock file tells ("pid 1234, keystead serve, since 10:02"), else "".
+    `holder` describes it as far as the lock file tells ("pid 1234, keystead serve, since 10:02"), else "";
+    `here` is whether this very process has it open.
     """
 
     exit_code = 75
 
-    def __init__(self, directory: str, holder: str = "") -> None:
-        super().__init__(directory, holder)
+    def __init__(self, directory: str, holder: str = "", here: bool = False) -> None:
+        super().__init__(directory, holder, here)
         self.directory = directory
         self.holder = holder
+        self.here = here
 
     def __str__(self) -> str:
+        if self.here:
+            return f"this very process has {self.directory} open already; use the store that it has, or close it first"
         who = f" ({self.holder})" if self.holder else ""
         return (
             f"another process{who} holds {self.directory}; a store has one opener at a time. "

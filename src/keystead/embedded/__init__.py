@@ -1,0 +1,12 @@
+"""The store inside a Python program: `open()` in process, `connect()` over a server, one mapping for both.
+
+Stands beside the server, on the engine. Threads are its business; asyncio is imported only by who awaits.
+"""
+
+from keystead.embedded.codecs import Codec, json, msgpack, pickle, text
+from keystead.embedded.connecting import connect
+from keystead.embedded.opening import open_store as open  # noqa: A004 - users write keystead.open
+from keystead.embedded.store import Store
+from keystead.embedded.transaction import Transaction
+
+__all__ = ["Codec", "Store", "Transaction", "connect", "json", "msgpack", "open", "pickle", "text"]
