@@ -312,7 +312,7 @@ case(
         for size in ("100mb", "1gb", "1G", "5k", "5kb", "1048576b", "10MB", "0")
         for step in (f"CONFIG SET maxmemory {size}", "CONFIG GET maxmemory")
     ],
-    *[f"CONFIG SET maxmemory {bad}" for bad in ("x", '""', "10xb", "mb", "1.5gb", "99999999999999999999")],
+    *[seen(f"CONFIG SET maxmemory {bad}", first_words(16)) for bad in ("x", "10xb", "1.5gb")],
     cleanup=("CONFIG SET maxmemory 0",),
 )
 case(
@@ -320,10 +320,10 @@ case(
     ("CONFIG SET nosuch 1", "-ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'"),
     "CONFIG SET maxmemory 1 x",
     "CONFIG SET databases 3",
-    "CONFIG SET slowlog-max-len -1",
+    seen("CONFIG SET slowlog-max-len -1", first_words(13)),
     "CONFIG SET slowlog-max-len x",
     seen("CONFIG SET maxmemory-policy nosuch", first_words(7)),
-    seen("CONFIG SET dir /tmp", kind),
+    seen("CONFIG SET dir /tmp", first_words(8)),
     "GET k",
 )
 case("CONFIG RESETSTAT and REWRITE", ("CONFIG RESETSTAT", "OK"), seen("CONFIG REWRITE", first_words(1)))
@@ -465,6 +465,7 @@ case(
 )
 case(
     "INFO commandstats counts calls and failures",
+    "CONFIG SET latency-tracking yes",
     "CONFIG RESETSTAT",
     "SET k v",
     "GET k",
@@ -597,6 +598,7 @@ case(
 )
 case(
     "LATENCY HISTOGRAM",
+    "CONFIG SET latency-tracking yes",
     "CONFIG RESETSTAT",
     "SET k v",
     "SET k v",

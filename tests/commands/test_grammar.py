@@ -57,7 +57,7 @@ def read(syntax: str, line: str, **types: Any) -> tuple[list[Any], dict[str, Any
         ("X key [LIMIT offset count]", "k limit 1 2", [b"k"], {"limit": (1, 2)}),
         ("X key [GET pattern [GET pattern ...]]", "k get a get b", [b"k"], {"get": [b"a", b"b"]}),
         ("X key [AGGREGATE <SUM | MIN>]", "k aggregate min", [b"k"], {"aggregate": "MIN"}),
-        ("X key [NX | XX] [CH] score member [score member ...]", "k ch nx 1 a", [b"k", [(b"1", b"a")]], {"ch": True, "nx": True}),
+        ("X [NX | XX] [CH] score member [score member ...]", "ch nx 1 a", [[(b"1", b"a")]], {"ch": True, "nx": True}),
         ("X key [NX] member", "k nx", [b"k", b"nx"], {}),
         ("X key [TYPE type]", "k type string", [b"k"], {"type_": b"string"}),
     ],

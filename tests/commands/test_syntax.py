@@ -57,7 +57,7 @@ def test_the_name_is_the_leading_words_in_capitals(line: str, name: str) -> None
     "line", ["get key", "GET [key", "GET key]", "GET a | b", "GET <a | b", "GET ... key", "MGET key [value ...]"]
 )
 def test_a_wrong_line_is_refused(line: str) -> None:
-    with pytest.raises(ValueError, match="key|name|bracket|place|missing|repeats"):
+    with pytest.raises(ValueError, match=r"key|name|bracket|place|missing|repeats"):
         read_syntax(line)
 
 

@@ -107,9 +107,9 @@ def hello(session: Session, args: list[bytes]) -> dict[bytes, Any]:
         _hello_options(session, args[2:])
     if not session.authenticated:
         raise CommandError(
-            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH "
-            "<user> <pass> option can be used to authenticate the client and select the RESP protocol version at the "
-            "same time"
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> "
+            "<pass> option can be used to authenticate the client and select the RESP protocol version at the same "
+            "time"
         )
     session.use_protocol(version)
     return {

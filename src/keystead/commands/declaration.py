@@ -212,6 +212,7 @@ def declare_help(name: str, *, group: str, since: str, acl: str = "") -> None:
         lines = [f"{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
         for sub in sorted(own.subcommands.values(), key=lambda sub: (sub.name.endswith("|help"), sub.name)):
             lines += [sub.syntax.removeprefix(name + " "), f"    {sub.summary}"]
+        lines[-1] = "    Prints this help."
         return lines
 
 

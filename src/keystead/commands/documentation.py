@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from keystead.commands.declaration import FLAGS, REGISTRY, Command
 from keystead.commands.grammar import kind_of
-from keystead.commands.key_positions import KeySpec, legacy_range
+from keystead.commands.key_positions import KeySpec, continues, legacy_range
 from keystead.commands.syntax import Choice, Node, Optional, Placeholder, Repeat, Sequence, Token
+from keystead.resp import Members
 
 Document = dict[bytes, object]
 
@@ -55,18 +56,18 @@ def info(command: Command) -> list[object]:
     return [
         command.name.encode(),
         command.arity,
-        {flag for flag in FLAGS if flag in command.flags},
+        Members([flag for flag in FLAGS if flag in command.flags]),
         *legacy_range(command.key_specs),
-        {f"@{category}" for category in categories(command)},
-        [hint.encode() for hint in command.hints],
-        [key_spec(spec) for spec in command.key_specs],
-        [info(sub) for sub in command.subcommands.values()],
+        Members([f"@{category}" for category in categories(command)]),
+        Members([hint.encode() for hint in command.hints]),
+        Members([key_spec(spec) for spec in command.key_specs]),
+        [info(sub) for sub in command.subcommands.values()] or Members([]),
     ]
 
 
-def key_flags(spec: KeySpec) -> set[str]:
+def key_flags(spec: KeySpec) -> Members:
     """RO, RW, OW and RM in capitals, the others in small letters: so does Redis."""
-    return {flag if flag in ("RO", "RW", "OW", "RM") else flag.lower() for flag in spec.flags}
+    return Members([flag if flag in ("RO", "RW", "OW", "RM") else flag.lower() for flag in spec.flags])
 
 
 def key_spec(spec: KeySpec) -> Document:
@@ -97,10 +98,10 @@ def docs(command: Command) -> Document:
     }
     if command.deprecated:
         since, replacement = command.deprecated
-        document[b"doc_flags"] = {"deprecated"}
+        document[b"doc_flags"] = Members(["deprecated"])
         document |= {b"deprecated_since": since.encode(), b"replaced_by": replacement.encode()}
     if command.history:
-        document[b"history"] = [[since.encode(), change.encode()] for since, change in command.history]
+        document[b"history"] = Members([[since.encode(), change.encode()] for since, change in command.history])
     if command.subcommands:
         return document | {b"subcommands": {sub.name.encode(): docs(sub) for sub in command.subcommands.values()}}
     arguments = _Arguments().of(command.arguments)
@@ -148,8 +149,8 @@ class _Arguments:
         kind = kind_of(name).doc_type
         argument: Document = {b"name": name.encode(), b"type": kind.encode()}
         if kind == "key":
-            argument[b"key_spec_index"] = self._keys
-            self._keys += 1
+            self._keys += not continues(Placeholder(name))
+            argument[b"key_spec_index"] = self._keys - 1
         return argument
 
     def _repeat(self, item: Node) -> Document:
@@ -181,9 +182,10 @@ def _group_name(parts: list[Document]) -> bytes:
 
 def _flagged(argument: Document, flag: str) -> Document:
     """With one more flag; flags stand before nested arguments."""
-    flags = argument.get(b"flags", [])
-    assert isinstance(flags, list)
-    return _inserted({key: value for key, value in argument.items() if key != b"flags"}, b"flags", [flag, *flags])
+    flags = argument.get(b"flags", Members([]))
+    assert isinstance(flags, Members)
+    others = {key: value for key, value in argument.items() if key != b"flags"}
+    return _inserted(others, b"flags", Members([flag, *flags.members]))
 
 
 def _inserted(argument: Document, name: bytes, value: object) -> Document:

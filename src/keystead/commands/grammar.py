@@ -68,13 +68,14 @@ KINDS: dict[str, Kind] = {
         ),
         INTEGER,
     ),
+    **dict.fromkeys(("bit", "protover", "timeout", "numreplicas", "numlocal"), Kind("integer")),
     "unix-time-seconds": UNIX_TIME,
     "unix-time-milliseconds": UNIX_TIME,
     "pattern": Kind("pattern"),
     "cursor": Kind("integer", numbers.cursor),
 }
-"""Placeholders that are not just a string. `key1` and `key2` are read as `key`. A declaration may override the reading
-with `types={"count": numbers.positive}`."""
+"""Placeholders that are not just a string; some are integers that each command reads in its own way. `key1` and `key2`
+are read as `key`. A declaration may override the reading with `types={"count": numbers.positive}`."""
 
 
 def kind_of(placeholder: str) -> Kind:

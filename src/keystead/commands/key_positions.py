@@ -92,6 +92,11 @@ def _is_key(node: Node) -> bool:
     return isinstance(node, Placeholder) and node.name.rstrip("0123456789") in names
 
 
+def continues(node: Node) -> bool:
+    """`key2` after `key1`: keys of one specification."""
+    return isinstance(node, Placeholder) and node.name[-1:] in "23456789" and _is_key(node)
+
+
 def _found(items: tuple[Node, ...], at: int) -> Iterator[KeySpec]:
     fixed = True
     for index, item in enumerate(items):
@@ -101,7 +106,8 @@ def _found(items: tuple[Node, ...], at: int) -> Iterator[KeySpec]:
             yield KeySpec(at, by_number=True)
             fixed = False
         elif fixed and _is_key(inner):
-            yield KeySpec(at)
+            if not continues(inner):
+                yield KeySpec(at, last=sum(map(continues, items[index + 1 :])))
         elif fixed and isinstance(inner, Repeat):
             row = inner.item.items if isinstance(inner.item, Sequence) else (inner.item,)
             if _is_key(row[0]):

@@ -30,7 +30,7 @@ scan_command = partial(command, flags="readonly")
     "KEYS pattern",
     group="generic",
     since="1.0.0",
-    acl="dangerous",
+    acl="keyspace dangerous",
     complexity="O(N) with N being the number of keys in the database, under the assumption that the key names in the "
     "database and the given pattern have limited length.",
     hints="request_policy:all_shards nondeterministic_output_order",

@@ -129,8 +129,9 @@ def _dispatcher(command: Command, own: Run, subcommands: dict[bytes, Run]) -> Ru
 
 def refuse_unknown(session: Session, args: list[bytes]) -> bytes | Promise:
     """The runner of every name that is no command. A web browser may be tricked into sending an HTTP request here;
-    Redis closes on its first words, so that nothing of what follows is executed."""
+    like Redis we close on its first words, so that nothing of what follows is executed."""
     if args[0].lower() in (b"post", b"host:"):
+        session.peer.kill()
         return session.say_goodbye(b"")
     raise CommandError(unknown_command(args))
 

@@ -22,7 +22,7 @@ from keystead.execution.memory import MemoryFacts, memory_facts
 from keystead.execution.monitors import Monitors
 from keystead.execution.pauses import Pauses
 from keystead.execution.promise import Promise
-from keystead.execution.refusals import refusing
+from keystead.execution.refusals import refusing, refusing_all
 from keystead.execution.session import Peer, Session
 from keystead.execution.slow_log import SlowLog
 from keystead.execution.statistics import Statistics
@@ -249,7 +249,10 @@ class LocalExecutor:
     def refuse_what_grows(self) -> None:
         """Follow `engine.refusal`."""
         reason = self.engine.refusal
-        self.tables.put_layer("refusal", refusing(reason, self.flags_of) if reason else None)
+        self.tables.put_layers(
+            refusal=refusing(reason, self.flags_of) if reason else None,
+            queueing=refusing_all(reason) if reason and reason.startswith("OOM") else None,
+        )
 
     def reset_statistics(self) -> None:
         """CONFIG RESETSTAT."""
@@ -276,7 +279,9 @@ class LocalExecutor:
         settings = self.settings
         self.access.set_password(settings.requirepass)
         self.slow_log.configure(settings.slowlog_slower_than_us, settings.slowlog_max_entries)
-        self.tables.put_layer("slow log", self.slow_log.layer())
         self.latency.threshold_ms = settings.latency_threshold_ms
-        self.tables.put_layer("latency", self.latency.layer())
-        self.tables.put_layer("times", self.call_times.layer if settings.latency_tracking else None)
+        self.tables.put_layers(
+            slow_log=self.slow_log.layer(),
+            latency=self.latency.layer(),
+            times=self.call_times.layer if settings.latency_tracking else None,
+        )

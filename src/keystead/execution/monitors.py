@@ -26,7 +26,7 @@ class Monitors:
         """The client listens from now on."""
         session.is_monitor = True
         self._sessions.append(session)
-        self._tables.put_layer("monitor", self._watched)
+        self._tables.put_layers(monitor=self._watched)
 
     def remove(self, session: Session) -> None:
         """The client no longer listens; harmless when it did not."""
@@ -35,7 +35,7 @@ class Monitors:
         session.is_monitor = False
         self._sessions.remove(session)
         if not self._sessions:
-            self._tables.put_layer("monitor", None)
+            self._tables.put_layers(monitor=None)
 
     def _watched(self, command: Command, run: Run) -> Run:
         if "admin" in command.flags or "skip_monitor" in command.flags:

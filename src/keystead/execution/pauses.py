@@ -44,7 +44,7 @@ class Pauses:
             only_writes = only_writes and self._only_writes
         self._ends_s, self._only_writes = ends_s, only_writes
         self._timer = self._executor.call_later(max(0.0, ends_s - time.monotonic()), self.unpause)
-        self._executor.tables.put_layer("pause", self._postponing)
+        self._executor.tables.put_layers(pause=self._postponing)
 
     def unpause(self) -> None:
         """End the pause and run what has waited."""
@@ -52,7 +52,7 @@ class Pauses:
             return
         self._timer.cancel()
         self._timer = None
-        self._executor.tables.put_layer("pause", None)
+        self._executor.tables.put_layers(pause=None)
         waiting, self._postponed = self._postponed, []
         for session, args, promise in waiting:
             self._executor.run_later(session, args, promise)

@@ -21,15 +21,9 @@ def refusing(reason: str, flags_of: Callable[[list[bytes]], frozenset[str]]) -> 
     def decorate(command: Command, run: Run) -> Run:
         if command.name == "exec":
             return refuse_growing_exec(run)
-        return refuse(command, run) if "denyoom" in command.flags else run
+        return refuse_all(command, run) if "denyoom" in command.flags else run
 
-    def refuse(command: Command, run: Run) -> Run:
-        def refused(session: Session, args: list[bytes]) -> bytes | Promise:
-            if not command.accepts(len(args)):
-                return run(session, args)
-            raise CommandError(reason)
-
-        return refused
+    refuse_all = refusing_all(reason)
 
     def refuse_growing_exec(run: Run) -> Run:
         def exec_(session: Session, args: list[bytes]) -> bytes | Promise:
@@ -38,5 +32,19 @@ def refusing(reason: str, flags_of: Callable[[list[bytes]], frozenset[str]]) -> 
             return run(session, args)
 
         return exec_
+
+    return decorate
+
+
+def refusing_all(reason: str) -> Wrap:
+    """The layer that refuses every command. Out of memory it lies around queueing in MULTI: queues take memory too."""
+
+    def decorate(command: Command, run: Run) -> Run:
+        def refused(session: Session, args: list[bytes]) -> bytes | Promise:
+            if not command.accepts(len(args)):
+                return run(session, args)
+            raise CommandError(reason)
+
+        return refused
 
     return decorate

@@ -65,16 +65,18 @@ class SlowLog:
     def _timed(self, command: Command, run: Run) -> Run:
         if "skip_slowlog" in command.flags:
             return run
-        now_ns, threshold_ns = time.perf_counter_ns, self.slower_than_us * 1000
+        now_ns = time.perf_counter_ns
 
         def timed(session: Session, args: list[bytes]) -> bytes | Promise:
+            if not command.accepts(len(args)):
+                return run(session, args)  # refused, not run
             started_ns = now_ns()
             try:
                 return run(session, args)
             finally:
-                duration_ns = now_ns() - started_ns
-                if duration_ns >= threshold_ns:
-                    self.add(session, args, duration_ns // 1000)
+                duration_us = (now_ns() - started_ns) // 1000
+                if 0 <= self.slower_than_us <= duration_us:  # CONFIG SET may just have changed it
+                    self.add(session, args, duration_us)
 
         return timed
 

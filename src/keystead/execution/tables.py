@@ -46,7 +46,7 @@ class Tables:
         self.multi = Table(breaking(refuse_unknown))
         self.monitor = Table()
         self.in_transaction = Table()
-        self.refill()
+        self._refill()
 
     def of(self, session: Session) -> Table:
         """The table of the session's state."""
@@ -62,22 +62,22 @@ class Tables:
 
     # --- what holds for the whole server -----------------------------------------------------------------------------
 
-    ORDER: ClassVar = ("times", "slow log", "latency", "refusal", "monitor", "pause")
+    ORDER: ClassVar = ("times", "slow_log", "latency", "refusal", "monitor", "pause")
     """Inside to outside: a paused command is neither refused nor shown to monitors before the pause ends."""
 
-    IN_TRANSACTION: ClassVar = ("times", "slow log", "latency", "monitor")
+    IN_TRANSACTION: ClassVar = ("times", "slow_log", "latency", "monitor")
     """EXEC has been let through as a whole."""
 
-    def put_layer(self, name: str, decorate: Wrap | None) -> None:
-        """Wrap every runner by *decorate*, or take that layer off. *decorate* returns the runner it was given where
-        it has nothing to do with the command."""
-        if decorate is None:
-            self._layers.pop(name, None)
-        else:
-            self._layers[name] = decorate
-        self.refill()
+    QUEUEING: ClassVar = ("refusal", "queueing", "pause")
 
-    def refill(self) -> None:
+    def put_layers(self, **layers: Wrap | None) -> None:
+        """Wrap every runner by these layers, or take them off where they are None. A layer returns the runner it was
+        given where it has nothing to do with the command."""
+        layers = {**self._layers, **layers}
+        self._layers = {name: layer for name, layer in layers.items() if layer is not None}
+        self._refill()
+
+    def _refill(self) -> None:
         """Fill the tables again, in place."""
         commands = self._registry.values()
         self.normal.fill(commands, self._wrap)
@@ -95,7 +95,7 @@ class Tables:
     def _wrap_in_multi(self, command: Command, run: Run) -> Run:
         if command.name in RUN_IN_MULTI:
             return breaking_by_arity(command, self._wrap(command, run))
-        return self._within(("refusal", "pause"), command, queueing(command))
+        return self._within(self.QUEUEING, command, queueing(command))
 
     def _within(self, names: Iterable[str], command: Command, run: Run) -> Run:
         for name in names:

@@ -47,6 +47,15 @@ class Pairs:
         self.pairs = pairs
 
 
+class Members:
+    """A set given as a sequence, for members that Python cannot hash or that have an order to be seen."""
+
+    __slots__ = ("members",)
+
+    def __init__(self, members: Sequence[Any]) -> None:
+        self.members = members
+
+
 class Encoded(bytes):
     """Bytes that already are a reply (an error within an array, the replies of EXEC): written as they stand."""
 
@@ -151,6 +160,7 @@ _RESP2.update(
         frozenset: lambda values: _items2(len(values), values),
         dict: lambda pairs: _items2(2 * len(pairs), _flat(pairs.items())),
         Pairs: lambda value: _items2(2 * len(value.pairs), _flat(value.pairs)),
+        Members: lambda value: _items2(len(value.members), value.members),
         Verbatim: lambda value: bulk(value.text),
         NullArray: lambda _: NULL_ARRAY2,
         Encoded: bytes,
@@ -168,6 +178,7 @@ _RESP3.update(
         frozenset: lambda values: _items3(b"~%d\r\n", len(values), values),
         dict: lambda pairs: _items3(b"%%%d\r\n", len(pairs), _flat(pairs.items())),
         Pairs: lambda value: _items3(b"%%%d\r\n", len(value.pairs), _flat(value.pairs)),
+        Members: lambda value: _items3(b"~%d\r\n", len(value.members), value.members),
         Verbatim: lambda value: b"=%d\r\ntxt:%b\r\n" % (len(value.text) + 4, value.text),
         NullArray: lambda _: NULL3,
     }
