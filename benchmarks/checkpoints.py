@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmarks.connection import Connection
 
 _SIGNS = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
-_POLL_S = 0.01
+_POLL_S = 0.03
 _BEGIN_LIMIT_S = 0.5
 _END_LIMIT_S = 60.0
 
@@ -27,7 +27,8 @@ def is_running(connection: Connection) -> bool:
 
 
 def checkpoint(connection: Connection) -> float:
-    """Ask for one and wait for its end: seconds it was seen running, 0 when it never was."""
+    """Ask for one, once none runs, and wait for its end: seconds it was seen running, 0 when it never was."""
+    wait_until_none(connection)
     connection.command("BGREWRITEAOF")
     began = _wait(connection, until_running=True, limit_s=_BEGIN_LIMIT_S)
     return 0.0 if began is None else _wait(connection, until_running=False, limit_s=_END_LIMIT_S) or 0.0

@@ -12,7 +12,7 @@ from benchmarks.figures import Aim, Figure
 from benchmarks.scale import short_count
 from benchmarks.servers import Server, ServerKind
 
-_STEADY_S = 1.0
+_STEADY_S = 0.5
 _STEADY_LIMIT_S = 20.0
 
 
@@ -37,7 +37,7 @@ def measure_memory(bench: Bench, keys: int, rounds: int, *, expiring: bool) -> F
 
 
 def _steady_bytes(server: Server) -> int:
-    """Resident memory once no checkpoint runs and it has not moved by 1 % for a second (or after twenty)."""
+    """Resident memory once no checkpoint runs and it has not moved by 1 % for half a second (or after twenty)."""
     limit = time.monotonic() + _STEADY_LIMIT_S
     with server.connect() as connection:
         while True:
