@@ -268,10 +268,19 @@ class Keyspace:
         self._record((op.PUT, self.id, key, value))
         if old is None:
             self._added(key, value)
+        elif type(old) is bytearray:
+            self._replaced_patched(key, old, value)
         elif len(old) != len(value):
             self.payload_bytes += len(value) - value_bytes(old)
         if self.watched:
             self.touch(key)
+
+    def _replaced_patched(self, key: bytes, old: bytearray, value: bytes) -> None:
+        """A string that was patched in place left memory: the way back to its image is walked now, while it is here."""
+        before = self.open_before[key]
+        if isinstance(before, Unpatch):
+            self.open_before[key] = before.undo((old, 0))
+        self.payload_bytes += len(value) - value_bytes(old)
 
     def _put_expiring(self, i: int, key: bytes, value: bytes, expires_at_ms: int) -> None:
         old, _ = self._remember(i, key)
