@@ -244,7 +244,6 @@ class Engine:
         shown_first, shown_second = first.shown_durably(), second.shown_durably()
         first.touch_all(second)
         second.touch_all(first)
-        first.watched, second.watched = second.watched, first.watched  # one watches a key of a database
         first.watched, second.watched = second.watched, first.watched  # watches belong to the database
         self._show(one, second, shown_first)
         self._show(other, first, shown_second)
