@@ -225,6 +225,8 @@ class Engine:
         self._next_keyspace += 1
         if old.index is not None:
             new.index = KeyIndex()
+            for _ in new.build_index():  # of no keys, at once
+                pass
         self._bind(database, new)
         self._replaced.append((self.open_turn, old))
 
