@@ -300,8 +300,11 @@ class Engine:
         While frames are held for want of space nothing is begun: the before-images of held and written turns are not
         kept apart. What was written then waits for room as well.
         """
+        if self.failed is not None:
+            raise self.failed
         if self.log.holding:
             return None
+        assert not self.log.sync_under_way, "one sync at a time: the images of the one under way would be lost"
         assert not self.ops, "end the turn first: a sync must not move the before-images of what is not in the log"
         ticket = self.log.begin_sync(self.appended_turn)
         if ticket is not None:
@@ -310,7 +313,9 @@ class Engine:
         return ticket
 
     def finish_sync(self, ticket: SyncTicket) -> None:
-        """The sync of *ticket* succeeded, and only then: now its turns are durable."""
+        """The sync of *ticket* succeeded, and only then: now its turns are durable. DiskFailure after another one."""
+        if self.failed is not None:
+            raise self.failed
         self.log.finish_sync(ticket)
         self.durable_turn = max(self.durable_turn, ticket.turn)
         for keyspace in self._keyspaces_with_images():
