@@ -400,10 +400,10 @@ class Engine:
         self.author = author
 
     def _resume(self) -> None:
-        if self._final(self.log.resume):
-            last = self.open_turn - 1
-            if last > self.appended_turn:
-                self._appended(last)
+        self._final(self.log.resume)
+        last = self.open_turn - 1
+        if not self.log.holding and last > self.appended_turn:
+            self._appended(last)
 
     def _mark_when_idle(self) -> None:
         # So that a torn tail can be told from damage in what was written last.

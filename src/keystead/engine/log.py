@@ -80,6 +80,9 @@ class Log:
         self.next_sequence = 1
         """Of the first transaction of the next commit frame; the engine's count."""
         self._unsynced: list[File] = []
+        self._syncing: tuple[File, ...] = ()
+        self._to_close: list[File] = []
+        """Sealed, but part of the sync under way."""
         self._held = b""
         """Frames that met a full disk: they keep their place, and are written again when there is room."""
         self.next_segment: tuple[File, int, int] | None = None
@@ -159,13 +162,12 @@ class Log:
         segment.zeroed = segment.allocated = segment.end
         self.starved = True
 
-    def resume(self) -> bool:
-        """Try again to reserve space and to write held frames; whether the log is whole and has room."""
+    def resume(self) -> None:
+        """Try again to reserve space and to write held frames."""
         self.reserve()
         if self._held and not self.starved:
             held, self._held = self._held, b""
             self._write([held])
-        return not self.starved and not self._held
 
     def reserve(self) -> None:
         """Keep space allocated and zeroed ahead of the end; sets `starved` when there is none to be had."""
@@ -229,28 +231,32 @@ class Log:
             return None
         files, self._unsynced = tuple(self._unsynced), []
         self.sync_under_way = True
+        self._syncing = files
         return SyncTicket(files, self.segment.base + self.segment.end, turn)
 
     def finish_sync(self, ticket: SyncTicket) -> None:
         """That sync succeeded."""
         self.sync_under_way = False
+        self._syncing = ()
         self.durable_position = max(self.durable_position, ticket.position)
         self.syncs += 1
+        while self._to_close:
+            self._to_close.pop().close()
 
     def sync(self, ticket: SyncTicket) -> None:
         """Do the syncing of *ticket* here. DiskFailure is final: what the disk holds is unknown from then on."""
-        try:
-            for file in ticket.files:
-                file.sync()
-        except OSError as error:
-            raise DiskFailure(f"syncing the log: {error.strerror}") from error
+        for file in ticket.files:
+            file.sync()
 
     def sealed(self, segment: Segment) -> None:
         """A retired segment was synced, cut to its length and recorded as sealed."""
         self.retired.remove(segment)
         self._unsynced = [file for file in self._unsynced if file is not segment.file]
         self.durable_position = max(self.durable_position, segment.base + segment.end)
-        segment.file.close()
+        if segment.file in self._syncing:
+            self._to_close.append(segment.file)  # somebody is about to sync this descriptor
+        else:
+            segment.file.close()
 
     def zero_fill(self, file: File) -> None:
         """Reserve the space that a new segment begins with. OSError."""
@@ -260,7 +266,7 @@ class Log:
 
     def close(self) -> None:
         """Close every file, without syncing."""
-        for segment in (*self.retired, self.segment):
-            segment.file.close()
+        for file in (*self._to_close, *(segment.file for segment in self.retired), self.segment.file):
+            file.close()
         if self.next_segment is not None:
             self.next_segment[0].close()
