@@ -100,7 +100,11 @@ class ThreadBackground:
     def compact(self, directory: Directory, number: int) -> CheckpointRecord:
         """Merge in another process, which ends when this one does: it watches its standard input."""
         command = [sys.executable, "-m", "keystead.engine.compaction", directory.path, str(number)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        pipe = subprocess.PIPE
+        try:
+            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
+        except OSError as error:  # no process or descriptor to be had: that says nothing about the disk
+            raise CheckpointFailed(f"starting {sys.executable}: {error.strerror}") from error
         if self._stopping:
             self._process.kill()
         # Not communicate(): that would close the pipe whose end tells the process that its parent is gone.

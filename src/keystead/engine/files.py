@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from keystead.errors import DirectoryUnusable, StoreLocked
+from keystead.errors import DirectoryUnusable, DiskFailure, StoreLocked
 
 LOCK_NAME = "LOCK"
 
@@ -130,8 +130,14 @@ class File:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def sync(self) -> None:
-        """Return when everything written is on the medium. An OSError from here is final: never sync again."""
-        self._system.sync(self.descriptor)
+        """Return when everything written is on the medium. DiskFailure, whatever the error: never sync again.
+
+        A full disk is no exception here: after a failed sync the pages count as clean, and the next sync "succeeds".
+        """
+        try:
+            self._system.sync(self.descriptor)
+        except OSError as error:
+            raise DiskFailure(f"syncing {self.name}: {error.strerror}") from error
 
     def truncate(self, length: int) -> None:
         """Cut the file to *length* bytes."""
@@ -193,8 +199,20 @@ class Directory:
             return file.read_at(0, file.size())
 
     def sync(self) -> None:
-        """Make creations, renames and removals durable."""
-        self.system.sync_directory(self.path)
+        """Make creations, renames and removals durable. DiskFailure, as for `File.sync`."""
+        try:
+            self.system.sync_directory(self.path)
+        except OSError as error:
+            raise DiskFailure(f"syncing {self.path}: {error.strerror}") from error
+
+    def sync_in_parent(self) -> None:
+        """Make the directory itself durable, where the one that it is in may be read."""
+        try:
+            self.system.sync_directory(parent_of(self.path))
+        except PermissionError:
+            return
+        except OSError as error:
+            raise DiskFailure(f"syncing {parent_of(self.path)}: {error.strerror}") from error
 
     def remove(self, name: str) -> None:
         """Remove a file; harmless when it is gone. Durable after sync()."""

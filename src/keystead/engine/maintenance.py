@@ -7,6 +7,7 @@ time, each a function of a manifest that returns the next one. Must not know: ke
 from __future__ import annotations
 
 import copy
+import errno
 import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +27,9 @@ __all__ = ["Background", "InlineBackground", "Maintenance", "Retention", "Thread
 
 RETRY_MS = 30_000
 """How long after a checkpoint failed the next one is tried by itself."""
+SHORTAGES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
+"""The system is short of something for the moment: that says nothing about the disk."""
+SHORTAGE_RETRY_MS = 1_000
 RESERVE_RETRY_MS = 10_000
 RESERVE_NAME = "reserve"
 LEAST_RESERVE_BYTES = 1 << 20
@@ -65,6 +69,7 @@ class Maintenance:
         self._wanted_up_to = 0
         """A checkpoint up to this segment was asked for."""
         self._not_before_ms = 0
+        self._checkpoint_not_before_ms = 0
         self._reserved_bytes = 0
         self._reserve_not_before_ms = 0
         self.checkpoint_running = False
@@ -87,7 +92,7 @@ class Maintenance:
         """A checkpoint of everything committed so far, as soon as it can be made."""
         has_frames = self._log.segment.end > FILE_HEADER.size
         self._wanted_up_to = self._log.segment.number if has_frames else self._log.segment.number - 1
-        self._not_before_ms = 0
+        self._not_before_ms = self._checkpoint_not_before_ms = 0
 
     def step(self) -> None:
         """Take in what a job has done, or start the job that is due. DiskFailure is final."""
@@ -109,9 +114,9 @@ class Maintenance:
         except (CheckpointFailed, DamagedData) as error:
             self._checkpoint_failed(str(error))
         except OSError as error:
-            if error.errno not in NO_SPACE:
+            if error.errno not in NO_SPACE | SHORTAGES:
                 raise DiskFailure(f"maintaining {self._directory.path}: {error.strerror}") from error
-            self._not_before_ms = self._clock.now_ms + 1000
+            self._not_before_ms = self._clock.now_ms + SHORTAGE_RETRY_MS
             if was_checkpoint:
                 self._checkpoint_failed(str(error))
 
@@ -119,15 +124,17 @@ class Maintenance:
         self.checkpoint_failed = True
         self.failure_reason = reason
         self._wanted_up_to = 0
-        self._not_before_ms = self._clock.now_ms + RETRY_MS
+        self._checkpoint_not_before_ms = self._clock.now_ms + RETRY_MS
 
     # --- What is due ------------------------------------------------------------------------------------------------
 
     def _next_job(self) -> Callable[[], Callable[[], None]] | None:
         log = self._log
+        if self._clock.now_ms < self._not_before_ms:
+            return None
         if log.retired:
             return self._seal_job(log.retired[0]) if self._may_seal(log.retired[0]) else None
-        if self._clock.now_ms < self._not_before_ms or log.holding:
+        if log.holding:
             return None
         full = log.segment.end >= self._segment_bytes
         asked = 0 < log.segment.number <= self._wanted_up_to
@@ -166,6 +173,8 @@ class Maintenance:
         return [record for record in self.manifest.current.segments if record.length is not None]
 
     def _checkpoint_due(self) -> bool:
+        if self._clock.now_ms < self._checkpoint_not_before_ms:
+            return False
         sealed = self._sealed()
         if self._wanted_up_to:
             if not sealed:
