@@ -14,8 +14,10 @@ from keystead.engine.format import (
     END,
     FILE_HEADER,
     SHARD,
+    VERSION,
     BadHeader,
     FileHeader,
+    OtherVersion,
     checkpoint_name,
     decode_file_header,
     encode_file_header,
@@ -24,7 +26,7 @@ from keystead.engine.format import (
 )
 from keystead.engine.keyspace import SHARDS
 from keystead.engine.manifest import CheckpointRecord
-from keystead.errors import DamagedData
+from keystead.errors import DamagedData, UnknownFormat
 
 if TYPE_CHECKING:
     from keystead.engine.files import Directory, File
@@ -98,6 +100,14 @@ class CheckpointWriter:
         self._directory.remove(self._temporary)
 
 
+def read_header(path: str, store_id: int, magic: bytes, data: memoryview) -> FileHeader:
+    """The header of the file at *path*. BadHeader; UnknownFormat when it is good, but of an unknown version."""
+    try:
+        return decode_file_header(store_id, magic, data)
+    except OtherVersion as error:
+        raise UnknownFormat(path, f"version {error.version}", f"version {VERSION}") from error
+
+
 def read_checkpoint(
     directory: Directory, store_id: int, record: CheckpointRecord, view: View, wanted: range = range(SHARDS)
 ) -> Iterator[Progress]:
@@ -110,7 +120,7 @@ def read_checkpoint(
     if len(data) != record.length:
         raise DamagedData(path, min(len(data), record.length), f"{record.length} bytes expected, found {len(data)}")
     try:
-        header = decode_file_header(store_id, CHECKPOINT_MAGIC, data)
+        header = read_header(path, store_id, CHECKPOINT_MAGIC, data)
     except BadHeader as error:
         raise DamagedData(path, 0, str(error)) from error
     offset, shard_frames, ended = FILE_HEADER.size, 0, False

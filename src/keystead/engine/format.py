@@ -138,6 +138,14 @@ class BadHeader(Exception):
     """These bytes are not the header that was asked for; the text says why."""
 
 
+class OtherVersion(Exception):
+    """A good header, written in the format of that version."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(version)
+        self.version = version
+
+
 def encode_file_header(store_id: int, header: FileHeader) -> bytes:
     """The first 64 bytes of a file of the store."""
     magic, salt, number, base_position, first_sequence, created_ms = header
@@ -148,7 +156,7 @@ def encode_file_header(store_id: int, header: FileHeader) -> bytes:
 
 
 def decode_file_header(store_id: int, magic: bytes, data: memoryview) -> FileHeader:
-    """The header at the start of *data*. BadHeader when it is damaged, of another kind, store or version."""
+    """The header at the start of *data*. BadHeader when it is damaged, of another kind or store; OtherVersion."""
     if len(data) < FILE_HEADER.size:
         raise BadHeader("the file is shorter than its header")
     found, version, _, _, salt, number, base_position, first_sequence, created_ms, expected = FILE_HEADER.unpack_from(
@@ -159,7 +167,7 @@ def decode_file_header(store_id: int, magic: bytes, data: memoryview) -> FileHea
     if found != magic:
         raise BadHeader(f"this is not a {magic.decode()} file")
     if version != VERSION:
-        raise BadHeader(f"written in format version {version}; this Keystead reads version {VERSION}")
+        raise OtherVersion(version)
     return FileHeader(magic, salt, number, base_position, first_sequence, created_ms)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from keystead.engine.checkpoint import Progress, read_checkpoint
+from keystead.engine.checkpoint import Progress, read_checkpoint, read_header
 from keystead.engine.format import (
     COMMIT,
     FILE_HEADER,
@@ -21,7 +21,6 @@ from keystead.engine.format import (
     BadHeader,
     FileHeader,
     Frame,
-    decode_file_header,
     frames,
     frames_beyond,
     next_nonzero,
@@ -116,7 +115,7 @@ def read_sealed(directory: Directory, store_id: int, record: SegmentRecord, reco
         raise DamagedData(path, len(whole), f"{length} bytes expected, found {len(whole)}")
     data = whole[:length]
     try:
-        header = decode_file_header(store_id, SEGMENT_MAGIC, data)
+        header = read_header(path, store_id, SEGMENT_MAGIC, data)
     except BadHeader as error:
         raise DamagedData(path, 0, str(error)) from error
     _check_place(path, header, record, recovered.position)
@@ -148,7 +147,7 @@ def _read_open_tail(
         try:
             if next_nonzero(data, 0) == len(data):
                 raise BadHeader("it is empty")
-            header = decode_file_header(store_id, SEGMENT_MAGIC, data)
+            header = read_header(path, store_id, SEGMENT_MAGIC, data)
             _check_place(path, header, record, recovered.position)
         except (BadHeader, DamagedData) as error:
             reason = error.reason if isinstance(error, DamagedData) else str(error)
@@ -204,7 +203,9 @@ def replay(frame: Frame, view: View, path: str) -> None:
             view.commit(decode_entries(frame.payload), frame.first_sequence, frame.number, frame.time_ms)
         elif frame.kind == PART:
             view.add_part(frame.number, bytes(frame.payload))
-        elif frame.kind != MARK:
+        elif frame.kind == MARK:
+            view.time_ms = max(view.time_ms, frame.time_ms)  # store time had come so far
+        else:
             raise ReplayError(f"a frame of kind {frame.kind}")
     except (msgspec.DecodeError, ReplayError) as error:
         raise DamagedData(path, frame.offset, f"its content makes no sense: {error}") from error
