@@ -147,8 +147,8 @@ class Engine:
 
     def _load(self) -> Iterator[Progress]:
         reserve_bytes = self.options.reserve_bytes
-        manifest = manifests.load(self.directory)
         try:
+            manifest = manifests.load(self.directory)
             if manifest is None:
                 manifest, self.log = create_store(self.directory, self.clock.now_ms, reserve_bytes)
                 view = View(manifest.seed)

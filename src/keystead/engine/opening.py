@@ -5,6 +5,8 @@ Owns: the order of writes at a start. Must not know: keyspaces in use, turns, th
 
 from __future__ import annotations
 
+import copy
+import re
 import secrets
 from collections.abc import Iterable
 
@@ -21,20 +23,45 @@ from keystead.engine.format import (
     encode_file_header,
     encode_frame,
     frames,
+    next_nonzero,
+    segment_name,
 )
-from keystead.engine.log import Log, Segment
+from keystead.engine.log import NO_SPACE, Log, Segment
+from keystead.engine.maintenance import RESERVE_NAME
 from keystead.engine.manifest import Generation, Manifest, SegmentRecord
 from keystead.engine.recovery import OpenSegment, Recovered, TornTail
+from keystead.errors import DamagedData
+
+STORED = re.compile(r"segment-\d{10,}\.log|checkpoint-\d{10,}\.ckp")
+TEMPORARY = re.compile(r"(?:MANIFEST|checkpoint-\d{10,}\.ckp)\.tmp")
+"""Names that are ours: no other file in the directory is touched, whatever people keep there."""
 
 
 def create_store(directory: Directory, now_ms: int, reserve_bytes: int) -> tuple[Manifest, Log]:
-    """A new, empty store: its first segment, then the manifest that names it."""
+    """A new, empty store: its first segment, then the manifest that names it.
+
+    DamagedData when there are files of a store already: without its manifest nobody knows which of them count.
+    """
+    for name in directory.names():
+        if STORED.fullmatch(name) and not _left_by_creation(directory, name):
+            raise DamagedData(f"{directory.path}/{manifests.MANIFEST_NAME}", 0, f"it is missing, but {name} is there")
     manifest = Manifest(f"{secrets.randbits(64):016x}", f"{secrets.randbits(64):016x}", [Generation(None, [])])
     _remove_strangers(directory, manifest)  # a creation that was interrupted before its manifest
     log = _start_segment(directory, manifest, 1, 0, 1, now_ms, reserve_bytes)
-    directory.sync()
-    manifests.store(directory, manifest)
+    try:
+        directory.sync()
+        directory.sync_in_parent()
+        manifests.store(directory, manifest)
+    except BaseException:
+        log.close()
+        raise
     return manifest, log
+
+
+def _left_by_creation(directory: Directory, name: str) -> bool:
+    """Whether a creation that did not come to its manifest may have left this file: a first segment without frames."""
+    data = memoryview(directory.read(name))
+    return name == segment_name(1) and next_nonzero(data, FILE_HEADER.size) >= len(data)
 
 
 def continue_store(directory: Directory, manifest: Manifest, recovered: Recovered, reserve_bytes: int) -> Log:
@@ -43,15 +70,27 @@ def continue_store(directory: Directory, manifest: Manifest, recovered: Recovere
     What lies above the last proven position is written again into a new segment and synced: a crash may have left it
     in the page cache only, and after a failed sync that cache holds what the disk does not.
     """
+    try:
+        return _continue(directory, manifest, recovered, reserve_bytes)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+    # A full disk does not keep a store closed: reads and deletes must go on.
+    _give_up_reserves(directory, recovered)
+    return _continue(directory, manifest, recovered, reserve_bytes)
+
+
+def _continue(directory: Directory, manifest: Manifest, recovered: Recovered, reserve_bytes: int) -> Log:
     for torn in recovered.torn:
         _keep(directory, torn)
-    generation = manifest.current
+    before = manifests.render(manifest)
+    next_manifest = copy.deepcopy(manifest)
+    generation = next_manifest.current
     # Above every segment that the manifest names now: until it is replaced, a crash must find each of them as it is.
     number = max((record.number for record in generation.segments), default=_last_number(manifest)) + 1
     generation.segments = [record for record in generation.segments if record not in recovered.unused]
     clean = _clean_end(recovered)
     rewritten = [] if clean else _frames_above(recovered.open_segments, recovered.proven)
-    before = manifests.render(manifest)
     for segment in recovered.open_segments[: -1 if clean else None]:
         _seal(generation, segment, min(segment.end, recovered.proven - segment.header.base_position), recovered)
     if clean is not None:
@@ -60,17 +99,42 @@ def continue_store(directory: Directory, manifest: Manifest, recovered: Recovere
         view = recovered.view
         first_sequence = rewritten[0][1] if rewritten else view.next_sequence
         log = _start_segment(
-            directory, manifest, number, recovered.proven, first_sequence, view.time_ms, reserve_bytes, rewritten
+            directory, next_manifest, number, recovered.proven, first_sequence, view.time_ms, reserve_bytes, rewritten
         )
+    try:
+        if not clean:
+            directory.sync()
+        if manifests.render(next_manifest) != before:
+            manifests.store(directory, next_manifest)
+        # Only now, with the new manifest durable, may what it no longer names go.
+        for segment in recovered.open_segments:
+            _cut(directory, generation, segment)
+        _remove_strangers(directory, next_manifest)
         directory.sync()
-    if not clean or manifests.render(manifest) != before or recovered.unused:
-        manifests.store(directory, manifest)
-    # Only now, with the new manifest durable, may what it no longer names go.
-    for segment in recovered.open_segments:
-        _cut(directory, generation, segment)
-    _remove_strangers(directory, manifest)
-    directory.sync()
+    except BaseException:
+        log.close()
+        raise
+    manifest.generations = next_manifest.generations
     return log
+
+
+def _give_up_reserves(directory: Directory, recovered: Recovered) -> None:
+    """Let go of disk space that was only kept back: the reserve, and zeros behind the ends of segments."""
+    directory.remove(RESERVE_NAME)
+    for segment in recovered.open_segments:
+        torn = bytes(segment.data[segment.end :]).rstrip(b"\0")
+        _truncate(directory, segment.record.file, segment.end + len(torn))
+    torn_files = {torn.file.rpartition("/")[2] for torn in recovered.torn}
+    for record in recovered.unused:
+        if record.file not in torn_files:
+            _truncate(directory, record.file, 0)
+
+
+def _truncate(directory: Directory, name: str, length: int) -> None:
+    with directory.open(name) as file:
+        if file.size() > length:
+            file.truncate(length)
+            file.sync()
 
 
 def _clean_end(recovered: Recovered) -> OpenSegment | None:
@@ -100,8 +164,6 @@ def _reopen(directory: Directory, manifest: Manifest, segment: OpenSegment, rese
         time_ms=mark.time_ms,
         durable_position=mark.durable_position,
     )
-    file.write_at(mark.offset, data)
-    file.sync()
     end = mark.offset + len(data)
     size = len(segment.data)
     digest = xxh3_64(segment.data[:end])
@@ -111,7 +173,13 @@ def _reopen(directory: Directory, manifest: Manifest, segment: OpenSegment, rese
     live.zeroed = live.allocated = size
     log = Log(manifest.store_id, live, header.base_position + end, reserve_bytes)
     log.marked_position = log.durable_position
-    log.reserve()
+    try:
+        file.write_at(mark.offset, data)
+        file.sync()
+        log.reserve()
+    except BaseException:
+        file.close()
+        raise
     return log
 
 
@@ -144,12 +212,16 @@ def _start_segment(
             time_ms=time_ms,
             durable_position=base,
         )
-    file.write_at(0, bytes(data))
     live.end = live.zeroed = live.allocated = len(data)
     live.digest.update(data)
     log = Log(manifest.store_id, live, base + len(data), reserve_bytes)
-    log.reserve()
-    file.sync()
+    try:
+        file.write_at(0, bytes(data))
+        log.reserve()
+        file.sync()
+    except BaseException:
+        file.close()
+        raise
     log.marked_position = base if len(data) > FILE_HEADER.size else log.durable_position
     return log
 
@@ -167,7 +239,7 @@ def _frames_above(segments: list[OpenSegment], proven: int) -> list[tuple[int, i
 
 def _seal(generation: Generation, segment: OpenSegment, length: int, recovered: Recovered) -> None:
     """Record a segment as sealed at *length*; one of which nothing is proven leaves the generation."""
-    record = segment.record
+    record = next(record for record in generation.segments if record.number == segment.header.number)
     if length < FILE_HEADER.size:
         generation.segments.remove(record)
         return
@@ -177,11 +249,9 @@ def _seal(generation: Generation, segment: OpenSegment, length: int, recovered: 
 
 
 def _cut(directory: Directory, generation: Generation, segment: OpenSegment) -> None:
-    record = segment.record
-    if record in generation.segments and record.length is not None and record.length < len(segment.data):
-        with directory.open(record.file) as file:
-            file.truncate(record.length)
-            file.sync()
+    for record in generation.segments:
+        if record.number == segment.header.number and record.length is not None:
+            _truncate(directory, record.file, record.length)
 
 
 def _keep(directory: Directory, torn: TornTail) -> None:
@@ -201,6 +271,5 @@ def _remove_strangers(directory: Directory, manifest: Manifest) -> None:
     """Remove what an interrupted checkpoint, rotation or replacement left: our kinds of file that no manifest names."""
     known = manifest.files()
     for name in directory.names():
-        ours = name.endswith((".log", ".ckp", ".tmp"))
-        if ours and name not in known:
+        if (STORED.fullmatch(name) or TEMPORARY.fullmatch(name)) and name not in known:
             directory.remove(name)
