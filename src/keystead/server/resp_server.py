@@ -117,7 +117,8 @@ class Connection(asyncio.BufferedProtocol):
         "_parser",
         "_promise",
         "_reading",
-        "_running",
+        "_replies",
+        "_run",
         "_server",
         "_statistics",
         "_transport",
@@ -135,6 +136,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, server: RespServer, parser: RequestParser | None = None) -> None:
         self._server = server
         self._turns = server.turns
+        self._run = server.executor.run
         self._statistics = server.executor.statistics
         self._parser = parser or RequestParser(server.limits())
         self._before_login = False
@@ -142,7 +144,7 @@ class Connection(asyncio.BufferedProtocol):
         self._promise: Promise | None = None  # the reply that everything after it waits for
         self._held: list[tuple[int, bytes]] = []  # (turn that must be durable, replies), in order
         self._held_bytes = 0
-        self._running: list[bytes] | None = None  # the replies of the batch being executed
+        self._replies: list[bytes] = []  # of the batch being executed
         self._reading = True
         self._writing_paused = False
         self._yielding = False  # had its share of this turn
@@ -234,25 +236,23 @@ class Connection(asyncio.BufferedProtocol):
 
     def _execute(self, batch: Iterator[list[bytes]]) -> bool:
         """Run the commands of *batch* and see to their replies; False when something stopped it."""
-        replies: list[bytes] = []
-        self._running = replies
         session = self.session
+        replies = self._replies
         try:
-            stopped = self._server.executor.run(session, batch, replies)
+            stopped = self._run(session, batch, replies)
         except DiskFailure as failure:
             self._turns.fail(failure)
             self.kill()
             return False
-        self._running = None
+        data = b"".join(replies)
+        replies.clear()
         # The common case first: nothing waits, neither for the disk nor behind an earlier reply.
-        if not session.must_wait and not self._held:
-            if replies:
-                self._turns.plain_reads = True
-                data = replies[0] if len(replies) == 1 else b"".join(replies)
-                self._statistics.net_output_bytes += len(data)
-                self._write(data)
+        if data and not session.must_wait and not self._held:
+            self._turns.plain_reads = True
+            self._statistics.net_output_bytes += len(data)
+            self._write(data)
         else:
-            self._send(b"".join(replies))
+            self._send(data)
         if stopped is None and not session.closing:
             return True
         if stopped is not None and not isinstance(stopped, bytes):
@@ -271,10 +271,10 @@ class Connection(asyncio.BufferedProtocol):
             session.must_wait = False
             turn = self._turns.hold(self)
             session.pending_turn = turn
-        if turn or self._held:
+        if turn or (self._held and data):
             self._held.append((turn, data))
             self._held_bytes += len(data)
-        else:
+        elif data:
             self._statistics.net_output_bytes += len(data)
             self._write(data)
 
@@ -407,8 +407,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport.is_closing():
             return
         self.session.must_wait = True
-        if self._running is not None:
-            self._running.append(data)
+        if self._replies:  # within a batch of this very client
+            self._replies.append(data)
             return
         self._send(data)
         hard = self._server.executor.settings.output_buffer_hard_bytes
