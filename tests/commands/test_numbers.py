@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -12,20 +11,6 @@ from hypothesis import strategies as st
 
 from keystead.commands import numbers
 from keystead.errors import CommandError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from servers import Server
-    from wire import SocketConnection
-
-
-@pytest.fixture(scope="module")
-def connection(redis: Server) -> Iterator[SocketConnection]:
-    made = redis.connect()
-    yield made
-    made.close()
-
 
 NO_NUMBERS = [
     b"",
@@ -115,24 +100,3 @@ def test_floats_are_what_strtod_takes_whole(text: str) -> None:
         return
     found = numbers.float_(text.encode())
     assert (found, math.copysign(1, found)) == (value, math.copysign(1, value))
-
-
-@given(st.lists(FLOATS, min_size=1, max_size=6))
-@settings(max_examples=300, deadline=None)
-def test_sums_of_80_bit_floats_are_those_of_redis(connection: SocketConnection, texts: list[str]) -> None:
-    """INCRBYFLOAT adds in 80 bits and shows seventeen decimals."""
-    connection.call(b"DEL", b"sum")
-    held = b"0"
-    for text in texts:
-        reply = connection.call(b"INCRBYFLOAT", b"sum", text.encode())
-        try:
-            increment = numbers.long_double(text.encode())
-        except CommandError as error:
-            assert (reply.kind, reply.value) == ("-", error.text.encode())  # noqa: PT017 - either may happen
-            continue
-        rounded = numbers.add_long_doubles(numbers.long_double(held), increment)
-        if rounded is None:
-            assert (reply.kind, reply.value) == ("-", b"ERR increment would produce NaN or Infinity")
-            continue
-        held = numbers.format_long_double(rounded)
-        assert reply.value == held

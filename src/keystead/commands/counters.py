@@ -9,14 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from keystead.commands.declaration import command
-from keystead.commands.numbers import (
-    INT64_MAX,
-    INT64_MIN,
-    add_long_doubles,
-    format_long_double,
-    integer,
-    long_double,
-)
+from keystead.commands.long_doubles import add_long_doubles, format_long_double, long_double
+from keystead.commands.numbers import INT64_MAX, INT64_MIN, integer
 from keystead.commands.value_types import string
 from keystead.errors import CommandError
 
@@ -96,7 +90,7 @@ def incrbyfloat(session: Session, key: bytes, increment: bytes) -> bytes:
     keyspace = session.db.keyspace
     value, expires_at_ms = keyspace.get_with_expiry(key)
     old = string(value)
-    rounded = add_long_doubles(Fraction() if old is None else long_double(old), long_double(increment))
+    rounded = add_long_doubles(long_double(b"0" if old is None else old), long_double(increment))
     if rounded is None:  # an infinity was given, or reached
         raise CommandError("ERR increment would produce NaN or Infinity")
     digits = format_long_double(rounded)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from decimal import Decimal
 from fractions import Fraction
 
 from keystead.errors import CommandError
@@ -85,10 +84,8 @@ def cursor(text: bytes) -> int:
 _DECIMAL = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)(?:[eE]([+-]?\d+))?")
 _HEXADECIMAL = re.compile(rb"([+-]?)0[xX]([0-9a-fA-F]*)(?:\.([0-9a-fA-F]*))?(?:[pP]([+-]?\d+))?")
 _INFINITE = re.compile(rb"[+-]?inf(?:inity)?", re.IGNORECASE)
-_LONGEST_LONG_DOUBLE = 5 * 1024 - 1
-"""Redis copies the text into a buffer of that size."""
 _LARGEST_EXPONENT = 25_000
-"""Beyond any exponent of a double or an 80-bit float; keeps arithmetic on hostile exponents bounded."""
+"""Beyond any exponent of a double; keeps arithmetic on hostile exponents bounded."""
 
 
 def float_(text: bytes, error: str = NOT_A_FLOAT) -> float:
@@ -111,25 +108,6 @@ def float_(text: bytes, error: str = NOT_A_FLOAT) -> float:
     return -0.0 if value == 0 and text.startswith(b"-") else value
 
 
-def long_double(text: bytes | bytearray, error: str = NOT_A_FLOAT) -> Fraction | float:
-    """The 80-bit float that *text* is, exactly (an infinity as float). Raises CommandError(*error*)."""
-    if len(text) > _LONGEST_LONG_DOUBLE:
-        raise CommandError(error)
-    if _INFINITE.fullmatch(text):
-        return -math.inf if text.startswith(b"-") else math.inf
-    number = _decimal(text) if _DECIMAL.fullmatch(text) else _hexadecimal(text)
-    rounded = None if number is None else round_to_long_double(number)
-    if rounded is None or (rounded == 0 and number != 0):
-        raise CommandError(error)
-    return rounded
-
-
-def _decimal(text: bytes | bytearray) -> Fraction:
-    # By way of Decimal, which has no limit of digits as int() has.
-    mantissa, _, exponent = text.decode().lower().partition("e")
-    return Fraction(Decimal(mantissa)) * Fraction(10) ** _bounded(exponent)
-
-
 def _hexadecimal(text: bytes | bytearray) -> Fraction | None:
     match = _HEXADECIMAL.fullmatch(text)
     if match is None:
@@ -146,37 +124,3 @@ def _bounded(exponent: str) -> int:
     if len(exponent) > _LONGEST_INT64:  # leading zeros apart, far beyond the bound
         exponent = exponent[:1].strip("0123456789") + exponent.lstrip("+-0")[:_LONGEST_INT64]
     return max(-_LARGEST_EXPONENT, min(_LARGEST_EXPONENT, int(exponent or "0")))
-
-
-_MANTISSA_BITS = 64
-_LONG_DOUBLE_MAX = Fraction((1 << 64) - 1) * Fraction(2) ** (16383 - 63)
-_LONG_DOUBLE_LEAST_EXPONENT = -16445
-"""Exponent of the last bit of a denormal."""
-
-
-def round_to_long_double(number: Fraction) -> Fraction | None:
-    """The nearest 80-bit float (ties to even); None when it is beyond the largest."""
-    if number == 0:
-        return number
-    magnitude = abs(number)
-    exponent = magnitude.numerator.bit_length() - magnitude.denominator.bit_length()
-    if Fraction(2) ** exponent > magnitude:
-        exponent -= 1
-    unit = Fraction(2) ** max(exponent - _MANTISSA_BITS + 1, _LONG_DOUBLE_LEAST_EXPONENT)
-    rounded = round(number / unit) * unit
-    return rounded if abs(rounded) <= _LONG_DOUBLE_MAX else None
-
-
-def add_long_doubles(one: Fraction | float, other: Fraction | float) -> Fraction | None:
-    """The sum of two finite or infinite 80-bit floats as one; None where it is infinite or not a number."""
-    if isinstance(one, float) or isinstance(other, float):
-        return None
-    return round_to_long_double(one + other)
-
-
-def format_long_double(number: Fraction) -> bytes:
-    """As INCRBYFLOAT writes it: seventeen decimals, without the zeros at the end."""
-    scaled = round(number * 10**17)
-    whole, decimals = divmod(abs(scaled), 10**17)
-    digits = f"{Decimal(whole)}.{decimals:017d}".rstrip("0").rstrip(".")
-    return ("-" + digits if scaled < 0 else digits).encode()
