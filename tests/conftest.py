@@ -23,8 +23,9 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def keystead(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Keystead as the oracle is: without a bound on memory, else with its defaults."""
-    with running(start_keystead(tmp_path_factory.mktemp("keystead") / "data", "--maxmemory", "0")) as server:
+    """Keystead with its defaults, but for two bounds that the oracle has elsewhere."""
+    bounds = ("--maxmemory", "0", "--max-value-bytes", "512mb")
+    with running(start_keystead(tmp_path_factory.mktemp("keystead") / "data", *bounds)) as server:
         yield server
 
 

@@ -121,7 +121,7 @@ def test_client_side_caching_is_declined(server: Server) -> None:
     from redis.cache import CacheConfig
 
     with (
-        pytest.raises(redis_py.ConnectionError),
+        pytest.raises(redis_py.RedisError),
         redis_py.Redis(port=server.port, cache_config=CacheConfig()) as client,
     ):
         client.get("k")
@@ -255,9 +255,9 @@ def test_the_server_describes_itself(client: redis_py.Redis) -> None:
     assert info["redis_version"].startswith("7.")
     assert info["arch_bits"] == 64
     assert info["cluster_enabled"] == 0
-    assert info["used_memory"] > 0
     assert info["connected_clients"] >= 1
     client.set("k", "v", ex=100)
+    assert client.info("memory")["used_memory"] > 0
     assert client.info("keyspace")["db0"]["keys"] == 1
     assert client.info("keyspace")["db0"]["expires"] == 1
     assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}

@@ -119,9 +119,9 @@ def receive(connection: str, expected: Any = SAME, view: View | None = None) -> 
     return Step("(receive)", expected=expected, view=view, on=connection, act="receive")
 
 
-def raw(data: bytes, replies: int = 1, expected: Any = SAME, on: str = "main") -> Step:
+def raw(data: bytes, replies: int = 1, expected: Any = SAME, on: str = "main", view: View | None = None) -> Step:
     """Bytes as they are, then so many replies, compared as one list (an end of the connection is a reply too)."""
-    return Step(f"(raw) {data[:80]!r}", data, expected, None, on, "raw", replies)
+    return Step(f"(raw) {data[:80]!r}", data, expected, view, on, "raw", replies)
 
 
 def wait(seconds: float) -> Step:
@@ -187,7 +187,7 @@ def help_text(reply: Reply) -> Any:
     """A HELP reply: an array of simple strings under Redis' headline; the wording of the rest is ours."""
     if reply.kind != "*":
         return reply
-    return reply.value[0], {line.kind for line in reply.value}, reply.value[-2:]
+    return reply.value[0], {line.kind for line in reply.value}, Reply("+", b"HELP") in reply.value
 
 
 def first_words(count: int) -> View:

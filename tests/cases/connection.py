@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from cases.case import Family, Step, help_text, kind, lines_with, nothing, on, receive, seen, send, values_of, wait
+from cases.case import (
+    Family,
+    Step,
+    first_words,
+    help_text,
+    kind,
+    lines_with,
+    nothing,
+    on,
+    receive,
+    seen,
+    send,
+    values_of,
+    wait,
+)
 from cases.strings import SYNTAX, arity
 from wire import Reply
 
 family = Family("connection")
 case = family.case
 
-HELLO_FIRST = (
-    "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option "
-    "can be used to authenticate the client and select the RESP protocol version at the same time"
-)
 NO_AUTH = "-NOAUTH Authentication required."
 WRONG_PASS = "-WRONGPASS invalid username-password pair or user is disabled."
 
@@ -153,6 +163,8 @@ case(
     on("c", "PING"),
 )
 
+hello_first = first_words(8)  # 7.2 says "HELLO <proto> AUTH", 7.0 "HELLO AUTH"
+
 # ---- AUTH ------------------------------------------------------------------------------------------------------------
 
 PASSWORD_OFF = ('CONFIG SET requirepass ""',)
@@ -202,9 +214,9 @@ case(
 case(
     "HELLO before login",
     "CONFIG SET requirepass sesame",
-    on("b", "HELLO", HELLO_FIRST),
-    on("b", "HELLO 3"),
-    on("b", "HELLO 3 SETNAME x"),
+    on("b", "HELLO", view=hello_first),
+    on("b", "HELLO 3", view=hello_first),
+    on("b", "HELLO 3 SETNAME x", view=hello_first),
     on("b", "HELLO 9"),
     on("b", "HELLO 3 FOO"),
     on("b", "HELLO 3 AUTH default wrong", WRONG_PASS),

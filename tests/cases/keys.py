@@ -408,12 +408,10 @@ case(
     "OBJECT ENCODING f",
 )
 case(
-    "OBJECT REFCOUNT and IDLETIME",
+    "OBJECT REFCOUNT",
     "SET k hello",
     ("OBJECT REFCOUNT k", 1),
-    ("OBJECT IDLETIME k", 0),
     "OBJECT REFCOUNT absent",
-    "OBJECT IDLETIME absent",
 )
 case(
     "OBJECT FREQ needs a policy that counts",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cases.case import SAME, Case, Step, matches, view_of
+from cases.case import SAME, Case, Step, View, matches, view_of
 from wire import Connection, Reply, encode
 
 PLACE = re.compile(rb"\{(id|addr|laddr):(\w+)\}")
+
+MISFITS = (TypeError, ValueError, AttributeError, IndexError, KeyError)
 
 Connect = Callable[[], Connection]
 
@@ -52,7 +55,10 @@ def differences(case: Case, replies: list[Reply], oracle: list[Reply] | None) ->
         if step.expected is not SAME and not matches(reply, step.expected):
             found.append(f"{step.line}\n      answered {_shown(reply)}\n      stated   {_shown(step.expected)}")
         elif oracle is not None and not _same(step, reply, oracle[number]):
-            found.append(f"{step.line}\n      answered {_shown(reply)}\n      Redis    {_shown(oracle[number])}")
+            view = view_of(step)
+            found.append(
+                f"{step.line}\n      answered {_shown(reply, view)}\n      Redis    {_shown(oracle[number], view)}"
+            )
     return found
 
 
@@ -62,8 +68,8 @@ def _same(step: Step, reply: Reply, oracle: Reply) -> bool:
     view = view_of(step)
     try:
         return bool(view(reply) == view(oracle))
-    except (TypeError, ValueError, AttributeError, IndexError):
-        return False  # the view was written for another type of reply
+    except MISFITS:
+        return False
 
 
 class _Stage:
@@ -123,6 +129,9 @@ def _fact(stage: _Stage, place: re.Match[bytes]) -> bytes:
     return stage.facts[name][field]
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, view: View | None = None) -> str:
+    """What is compared; the whole reply where the view was written for another type of reply."""
+    with contextlib.suppress(*MISFITS):
+        value = view(value) if view else value
     text = repr(value)
-    return text if len(text) < 2000 else text[:2000] + f"… ({len(text)} characters)"
+    return text if len(text) < 800 else text[:800] + f"… ({len(text)} characters)"

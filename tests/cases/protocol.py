@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from cases.case import Family, on, raw
+from wire import Reply
 
 family = Family("protocol")
 case = family.case
@@ -14,6 +15,12 @@ case = family.case
 def closes(text: str) -> list[object]:
     """An error, then the end of the connection."""
     return [text, lambda reply: reply.kind == "closed"]
+
+
+def ending(reply: Reply) -> Reply:
+    """How it ended; Redis drops the replies that came before."""
+    last: Reply = reply.value[-1]
+    return last
 
 
 case(
@@ -81,7 +88,7 @@ case(
     raw(b"*1\r\n$" + b"1" * 70_000, 2, closes("-ERR Protocol error: too big bulk count string")),
 )
 case("a browser is shown the door", raw(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", 1, closes("x")[1:]), on("b", "PING"))
-case("a Host header is shown the door", raw(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 2), on("b", "PING"))
+case("a Host header is shown the door", raw(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 2, view=ending), on("b", "PING"))
 case("post and host: as arrays too", raw(b"*1\r\n$4\r\nPOST\r\n"), on("b", "post"), on("c", "host:"))
 case(
     "before login little is listened to",

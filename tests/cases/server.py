@@ -312,7 +312,7 @@ case(
         for size in ("100mb", "1gb", "1G", "5k", "5kb", "1048576b", "10MB", "0")
         for step in (f"CONFIG SET maxmemory {size}", "CONFIG GET maxmemory")
     ],
-    *[seen(f"CONFIG SET maxmemory {bad}", first_words(16)) for bad in ("x", "10xb", "1.5gb")],
+    *[seen(f"CONFIG SET maxmemory {bad}", first_words(15)) for bad in ("x", "10xb", "1.5gb")],
     cleanup=("CONFIG SET maxmemory 0",),
 )
 case(
@@ -453,15 +453,6 @@ case(
     "TTL absent",
     "MGET k absent",
     seen("INFO stats", values_of("keyspace_hits", "keyspace_misses")),
-)
-case(
-    "INFO stats counts expired keys",
-    "CONFIG RESETSTAT",
-    "SET k v PX 5",
-    wait(0.02),
-    "GET k",
-    wait(0.3),
-    seen("INFO stats", values_of("expired_keys")),
 )
 case(
     "INFO commandstats counts calls and failures",
@@ -735,7 +726,15 @@ case(
     wait(0.3),
     ("DBSIZE", 1),
     ("GET k", None),
-    "DBSIZE",
     cleanup=("DEBUG SET-ACTIVE-EXPIRE 1",),
 )
-case("an expired key goes away by itself", "SET k v PX 5", "SET l v", wait(0.4), ("DBSIZE", 1))
+case(
+    "an expired key that a write meets is counted",
+    "CONFIG RESETSTAT",
+    "SET k v PX 5",
+    "SET l v PX 5",
+    wait(0.02),
+    "INCR k",
+    "DEL l",
+    seen("INFO stats", values_of("expired_keys")),
+)

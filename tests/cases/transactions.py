@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cases.case import Family, first_words, kind, on, receive, seen, send, wait
+from cases.case import Family, first_words, kind, on, receive, seen, send, shape, wait
 from cases.strings import arity
 
 family = Family("transactions")
@@ -139,7 +139,9 @@ case(
 )
 case("expiry inside MULTI", "MULTI", "SET k v EX 100", "PERSIST k", "EXPIRE k -1", "EXISTS k", "EXEC", "TTL k")
 case("RESET inside MULTI ends it", "MULTI", "SET k 1", ("RESET", "RESET"), "EXEC", "EXISTS k", protocols=(2,))
-case("HELLO and AUTH inside MULTI", "MULTI", seen("HELLO 2", kind), "AUTH x", "EXEC", "PING", protocols=(2,))
+case(
+    "HELLO and AUTH inside MULTI", "MULTI", seen("HELLO 2", kind), "AUTH x", seen("EXEC", shape), "PING", protocols=(2,)
+)
 case("QUIT inside MULTI", "MULTI", "SET k 1", ("QUIT", "OK"), on("b", "EXISTS k"))
 case("a closed connection's queue is forgotten", on("b", "MULTI"), on("b", "SET k 1"), on("b", "QUIT"), ("EXISTS k", 0))
 case(
