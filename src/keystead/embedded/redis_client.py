@@ -51,6 +51,7 @@ class Server:
             )
         except ValueError as error:
             raise ConfigurationError(f"cannot connect to {url!r}: {error}") from error
+        self._client.response_callbacks.clear()  # replies as they come: what they mean is known here
         try:
             self.call("PING")
         except CommandError as error:

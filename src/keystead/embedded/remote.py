@@ -129,7 +129,8 @@ class RemoteStore(Store[K, V]):
     def transaction(self) -> Iterator[Transaction[K, V]]:
         """As Store, except that others' writes go on: TransactionConflict when one changed what this has read."""
         with self._watching() as (overlay, pipeline):
-            yield from self._transaction(overlay)
+            with self._opened(overlay) as transaction:
+                yield transaction
             self._commit(overlay, pipeline)
 
     @asynccontextmanager
@@ -138,7 +139,7 @@ class RemoteStore(Store[K, V]):
         from asyncio import to_thread
 
         with self._watching() as (overlay, pipeline):
-            for transaction in self._transaction(overlay):
+            with self._opened(overlay) as transaction:
                 yield transaction
             await to_thread(self._commit, overlay, pipeline)
 
@@ -155,7 +156,8 @@ class RemoteStore(Store[K, V]):
             self._in_transaction.discard(thread)
             pipeline.reset()
 
-    def _transaction(self, overlay: Overlay) -> Iterator[Transaction[K, V]]:
+    @contextmanager
+    def _opened(self, overlay: Overlay) -> Iterator[Transaction[K, V]]:
         transaction = Transaction(self._coding, overlay)
         try:
             yield transaction
@@ -218,7 +220,7 @@ def _put_all(ask: Ask, pairs: list[tuple[bytes, bytes]]) -> None:
         ask("MSET", *(word for pair in pairs for word in pair))
 
 
-def _add(ask: Ask, key: bytes, by: int, read: Callable[[bytes], int], write: Callable[[int], bytes]) -> Any:
+def _add(ask: Ask, key: bytes, by: int, _read: object, write: Callable[[int], bytes]) -> Any:
     if write(by) != b"%d" % by:
         return NotImplemented  # the codec does not store an integer as its digits
     try:
@@ -249,7 +251,7 @@ _DIRECT: Final[dict[Callable[..., Any], Callable[..., Any]]] = {
 }
 
 
-# --- Transactions: what they read and where they write -----------------------------------------------------------------
+# --- Transactions: what they read and where they write --------------------------------------------------------------
 
 
 class WatchedBase:
