@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from untimed import untimed
 
 from keystead.resp.inline import split_arguments
 
@@ -41,12 +42,14 @@ def test_unbalanced_quotes_are_refused(line: bytes) -> None:
     assert split_arguments(line) is None
 
 
+@untimed()
 @given(st.lists(st.binary(max_size=20), max_size=6))
 def test_arguments_in_double_quotes_with_every_byte_escaped_come_back(arguments: list[bytes]) -> None:
     line = b" ".join(b'"%b"' % b"".join(b"\\x%02x" % byte for byte in argument) for argument in arguments)
     assert split_arguments(line) == arguments
 
 
+@untimed()
 @given(st.binary(max_size=60))
 def test_any_line_gives_bytes_or_nothing(line: bytes) -> None:
     arguments = split_arguments(line)

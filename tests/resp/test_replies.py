@@ -8,6 +8,7 @@ import hiredis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from untimed import untimed
 
 from keystead import resp
 
@@ -80,6 +81,7 @@ values = st.recursive(
 )
 
 
+@untimed()
 @given(values)
 def test_a_client_reads_back_what_was_written(value: object) -> None:
     for encode in (resp.encode2, resp.encode3):
@@ -89,6 +91,7 @@ def test_a_client_reads_back_what_was_written(value: object) -> None:
         assert not reader.has_data()
 
 
+@untimed()
 @given(st.floats(allow_nan=False))
 def test_a_double_reads_back_exactly(value: float) -> None:
     reader = hiredis.Reader()

@@ -7,8 +7,9 @@ import tracemalloc
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from untimed import untimed
 
 from keystead.resp import Limits, ProtocolError, QueryBufferExceeded, RequestParser
 from keystead.resp import plain as plain_road
@@ -90,6 +91,7 @@ MALFORMED = [
     (b"*1\r\n:1\r\n", "expected '$', got ':'"),
     (b"*1\r\n*1\r\n$1\r\na\r\n", "expected '$', got '*'"),
     (b"*1\r\n\n\r\n", "expected '$', got '\n'"),
+    (b"*1\r\n\xff\r\n", "expected '$', got '\udcff'"),
     (b"*2\r\n$1\r\naXX=5\r\n\nxt:a\r\n", "expected '$', got '='"),
     (b"*2\r\n$1\r\na\n\n+b\r\n", "expected '$', got '+'"),
     (b"*1\r\n(12\r\n", "expected '$', got '('"),
@@ -222,12 +224,13 @@ PIECES = [
 mixtures = st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join)
 
 
+@untimed()
 @given(requests)
 def test_every_command_comes_out_as_it_went_in(commands: Commands) -> None:
     assert outcome([b"".join(array(*command) for command in commands)]) == (commands, None)
 
 
-@settings(max_examples=1500)
+@untimed(1500)
 @given(st.booleans().flatmap(lambda plain: mixtures.map(lambda data: PING + data if plain else data)), st.data())
 def test_what_comes_out_does_not_depend_on_the_chunks(data: bytes, draw: st.DataObject) -> None:
     byte_by_byte = outcome([data[at : at + 1] for at in range(len(data))])
@@ -236,7 +239,7 @@ def test_what_comes_out_does_not_depend_on_the_chunks(data: bytes, draw: st.Data
     assert outcome(chunks_of(data, cuts)) == byte_by_byte
 
 
-@settings(max_examples=1500)
+@untimed(1500)
 @given(mixtures)
 def test_no_argument_is_ever_anything_but_bytes(data: bytes) -> None:
     commands, _ = outcome([data])
@@ -244,7 +247,7 @@ def test_no_argument_is_ever_anything_but_bytes(data: bytes) -> None:
     assert all(type(argument) is bytes for command in commands for argument in command)
 
 
-@settings(max_examples=1500)
+@untimed(1500)
 @given(mixtures)
 def test_the_fast_road_gives_what_the_grammar_gives_or_nothing(data: bytes) -> None:
     commands = plain_road.parse_plain(PING + data)

@@ -242,7 +242,8 @@ class RequestParser:
 
     def _bulk_length(self, data: bytes, position: int, end: int) -> int:
         if data[position] != _DOLLAR:
-            raise self._error(f"expected '$', got '{chr(data[position])}'")
+            mark = data[position : position + 1].decode("utf-8", "surrogateescape")
+            raise self._error(f"expected '$', got '{mark}'")
         length = self._number(data[position + 1 : end])
         if length is None or not 0 <= length <= self._limits.max_bulk_bytes:
             raise self._error("invalid bulk length")
