@@ -21,13 +21,15 @@ from keystead.commands.syntax import Choice, Node, Optional, Placeholder, Repeat
 from wire import Reply, encode, read_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from servers import Server
     from wire import SocketConnection
 
-WORDS = st.sampled_from([b"", b"0", b"1", b"-1", b"5", b"x", b"01", b"9223372036854775807", b"10.5", b"1e3", b"nx", b"#1"])
+WORDS = st.sampled_from(
+    [b"", b"0", b"1", b"-1", b"5", b"x", b"01", b"9223372036854775807", b"10.5", b"1e3", b"nx", b"#1"]
+)
 VALUES = WORDS | st.sampled_from([b"abcdef", b"\x00\xff\x0f", b"123", b"-42", b"a" * 50, b"\xff\xff\xff"])
 KEYS = st.sampled_from([b"a", b"b", b"c", b""])
 SMALL = st.integers(-12, 40).map(lambda number: b"%d" % number)
@@ -70,6 +72,10 @@ LEFT_OUT = {
 FAMILIES = ("strings", "comparing", "counters", "ranges", "bits", "keys", "expiry", "scanning", "databases")
 
 
+def _flat(parts: Iterable[list[bytes]]) -> list[bytes]:
+    return [argument for part in parts for argument in part]
+
+
 def drawn(node: Node) -> st.SearchStrategy[list[bytes]]:
     """Arguments that fit the syntax."""
     match node:
@@ -78,13 +84,13 @@ def drawn(node: Node) -> st.SearchStrategy[list[bytes]]:
         case Token(text):
             return st.sampled_from([text, text.lower()]).map(lambda word: [word.encode()])
         case Sequence(items):
-            return st.tuples(*map(drawn, items)).map(lambda parts: sum(parts, []))
+            return st.tuples(*map(drawn, items)).map(_flat)
         case Choice(alternatives):
             return st.one_of([drawn(item) for item in alternatives if not _is_unknown(item)])
         case Optional(item):
             return st.just([]) | drawn(item)
         case Repeat(item):
-            return st.lists(drawn(item), min_size=1, max_size=3).map(lambda parts: sum(parts, []))
+            return st.lists(drawn(item), min_size=1, max_size=3).map(_flat)
 
 
 def _is_unknown(node: Node) -> bool:
