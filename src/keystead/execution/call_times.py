@@ -1,7 +1,7 @@
 """Calls and times of each command, kept while `latency-tracking` is on.
 
 Off by default: two readings of the clock and the bookkeeping cost about half a microsecond a command, as much as a GET.
-Times are counted by their first seven bits, so that percentiles are within one percent, as Redis' histograms are.
+Times are counted by their first seven bits, so that percentiles are within two percent.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from keystead import resp
@@ -184,31 +185,38 @@ class LocalExecutor:
 
     def reply_after(self, timeout_ms: int, reply: Callable[[], bytes]) -> Promise:
         """Resolved with `reply()` after *timeout_ms*; never when that is 0."""
-        timers: list[Timer] = []
-        promise = Promise(lambda: timers[0].cancel() if timers else None, reply)
-        if timeout_ms:
-            timers.append(self.call_later(timeout_ms / 1000, lambda: promise.resolve(reply())))
-        return promise
+        return self.reply_when(None, timeout_ms, reply)
 
     def reply_when(
-        self, reply: Callable[[], bytes | None], timeout_ms: int = 0, at_timeout: Callable[[], bytes] | None = None
+        self,
+        reply: Callable[[], bytes | None] | None,
+        timeout_ms: int = 0,
+        at_timeout: Callable[[], bytes] | None = None,
     ) -> Promise:
-        """Resolved with the first `reply()` that is not None, asked for every few milliseconds. After *timeout_ms*, if
+        """Resolved with the first `reply()` that is not None, asked for every few milliseconds; after *timeout_ms*, if
         that is not 0, with `at_timeout()`."""
-        ends_s = time.monotonic() + timeout_ms / 1000 if timeout_ms and at_timeout else None
-        timers: list[Timer] = []
-        promise = Promise(lambda: timers[0].cancel() if timers else None, at_timeout)
+        timers: dict[str, Timer] = {}
+
+        def cancel() -> None:
+            for timer in timers.values():
+                timer.cancel()
+
+        promise = Promise(cancel, at_timeout)
 
         def ask() -> None:
-            timers.clear()
-            found = reply()
-            if found is None and at_timeout and ends_s is not None and time.monotonic() >= ends_s:
-                found = at_timeout()
-            if found is None:
-                timers.append(self.call_later(ASK_AGAIN_S, ask))
-            else:
+            found = reply() if reply else None
+            if found is not None:
+                cancel()
                 promise.resolve(found)
+            elif reply:
+                timers["ask"] = self.call_later(ASK_AGAIN_S, ask)
 
+        def give_up(make: Callable[[], bytes]) -> None:
+            cancel()
+            promise.resolve(make())
+
+        if timeout_ms and at_timeout:
+            timers["timeout"] = self.call_later(timeout_ms / 1000, partial(give_up, at_timeout))
         ask()
         return promise
 
