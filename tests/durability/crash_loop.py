@@ -33,6 +33,7 @@ from wire import SocketConnection
 
 SOLO_CLIENTS, OBSERVERS, CONTENDERS = 4, 2, 4
 CONTENDED = [b"contended:%d" % number for number in range(3)]
+SMALL_SEGMENTS = ("--segment-size", "1mb")  # so that rotation and checkpoints take part
 LOAD_SECONDS = (0.02, 0.25)
 ENOUGH_ACKNOWLEDGED = 20  # a cycle, on average: below that a run has proved nothing
 
@@ -72,7 +73,7 @@ class CrashLoop:
     def __init__(self, directory: Path, seed: int, start: Start, spawn: Callable[[Path], Server] | None = None) -> None:
         self.tally = Tally()
         self._directory, self._seed, self._start, self._spawn = directory, seed, start, spawn
-        self._ledgers = [Ledger(f"solo{number}") for number in range(SOLO_CLIENTS)]
+        self._ledgers = [Ledger(f"solo{number}", (1 + 2 * number, 2 + 2 * number)) for number in range(SOLO_CLIENTS)]
         self._contended: dict[bytes, Value] = dict.fromkeys(CONTENDED)
         self._history: list[Operation] = []
 
@@ -131,7 +132,11 @@ class CrashLoop:
         crew = [*solos, *observers, *contenders]
         for client in crew:
             client.start()
-        time.sleep(rng.uniform(*LOAD_SECONDS))
+        seconds = rng.uniform(*LOAD_SECONDS)
+        if rng.random() < 0.2:
+            self._ask_for_checkpoint(server)
+            seconds *= rng.choice((1, 1, 1, 8))  # the longer ones see the end of it
+        time.sleep(seconds)
         server.kill()
         for client in crew:
             client.stop.set()
@@ -146,6 +151,11 @@ class CrashLoop:
         self.tally.acknowledged += sum(ledger.acknowledged for ledger in self._ledgers) - before
         self.tally.contended += len(self._history)
         self.tally.looks += sum(observer.looks for observer in observers)
+
+    def _ask_for_checkpoint(self, server: Server) -> None:
+        connection = server.connect()
+        connection.call(b"BGREWRITEAOF")
+        connection.close()
 
     def _check(self, server: Server, cycle: int) -> None:
         """What the server kept, against what clients were told; from here on it is the state to go on from."""
@@ -164,10 +174,15 @@ class CrashLoop:
 
     def _state(self, connection: SocketConnection, ledger: Ledger) -> State:
         """What the server has of a solo client's keys; KEYS, so that a key that should not be there is found too."""
-        names = [name.value for name in connection.call(b"KEYS", ledger.name.encode() + b":*").value]
-        return {
-            name: (connection.call(b"GET", name).value, connection.call(b"PEXPIRETIME", name).value) for name in names
-        }
+        state = {}
+        for database in (0, *ledger.databases):
+            connection.call(b"SELECT", database)
+            prefix = b"%d/" % database if database else b""
+            for reply in connection.call(b"KEYS", ledger.name.encode() + b":*").value:
+                key = reply.value
+                state[prefix + key] = connection.call(b"GET", key).value, connection.call(b"PEXPIRETIME", key).value
+        connection.call(b"SELECT", 0)
+        return state
 
     def _read_contended(self, connection: SocketConnection) -> list[Operation]:
         found = []
@@ -182,6 +197,16 @@ class CrashLoop:
         return f"seed {self._seed}, cycle {cycle}, directory {self._directory}:\n  " + "\n  ".join(wrong)
 
 
+def keystead_loop(directory: Path, seed: int) -> CrashLoop:
+    def start(where: Path) -> Server:
+        return start_keystead(where, *SMALL_SEGMENTS)
+
+    def spawn(where: Path) -> Server:
+        return spawn_keystead(where, *SMALL_SEGMENTS)
+
+    return CrashLoop(directory, seed, start, spawn)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="crash_loop", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cycles", type=int, default=10_000)
@@ -191,7 +216,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"seed {options.seed}", flush=True)
     with contextlib.ExitStack() as stack:
         directory = options.dir or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "data"
-        loop = CrashLoop(directory, options.seed, start_keystead, spawn_keystead)
+        loop = keystead_loop(directory, options.seed)
         try:
             print(loop.run(options.cycles, lambda line: print(line, flush=True)))
         except (Violation, TooLittleWork) as wrong:

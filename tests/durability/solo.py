@@ -16,7 +16,7 @@ from wire import Reply, SocketConnection, encode
 
 Command = tuple[bytes, ...]
 Entry = tuple[bytes, int]  # a value, and when it expires in milliseconds; -1 is never, as PEXPIRETIME says
-State = dict[bytes, Entry]
+State = dict[bytes, Entry]  # by key; those of other databases than 0 as b"<number>/<key>"
 Change = Callable[[State], None]
 NEVER_EXPIRES = -1
 EXPIRES_AT_MS = 33177117420000
@@ -35,6 +35,7 @@ class Ledger:
     """Every state that may still be found after a crash, oldest first: the last acknowledged and those sent since."""
 
     name: str
+    databases: tuple[int, int] = (1, 2)  # two besides database 0 that nobody else uses: flushed and swapped
     states: list[State] = field(default_factory=lambda: [{}])
     acknowledged: int = 0
     seen_tick: int = 0
@@ -131,6 +132,8 @@ class SoloClient(threading.Thread):
             return self._tick()
         if rng.random() < 0.15:
             return self._transaction()
+        if rng.random() < 0.1:
+            return self._whole_database()
         command, apply = self._change()
         return Move([command], apply)
 
@@ -150,6 +153,20 @@ class SoloClient(threading.Thread):
                 change(state)
 
         return Move([(b"MULTI",), *(command for command, _ in changes), (b"EXEC",)], apply)
+
+    def _whole_database(self) -> Move:
+        """What binds a database to another keyspace, and something in it to be seen afterwards."""
+        one, other = self.ledger.databases
+        value = self._value()
+        match self._rng.randrange(4):
+            case 0:
+                return Move([(b"SWAPDB", b"%d" % one, b"%d" % other)], lambda state: _swap(state, one, other))
+            case 1:
+                return Move(_within(one, (b"FLUSHDB",)), lambda state: _flush(state, one))
+            case _:
+                key = self._rng.choice(self._keys)
+                put = {b"%d/%s" % (one, key): (value, NEVER_EXPIRES)}
+                return Move(_within(one, (b"SET", key, value)), lambda state: state.update(put))
 
     def _change(self) -> tuple[Command, Change]:
         rng = self._rng
@@ -186,6 +203,22 @@ class SoloClient(threading.Thread):
         """Mostly short; now and then over 64 KiB, which travels in part frames."""
         length = self._rng.choices((20, 300, 5_000, 100_000), (80, 15, 4, 1))[0]
         return (b"%016x" % self._rng.getrandbits(64)) * (length // 16 + 1)
+
+
+def _within(database: int, command: Command) -> list[Command]:
+    return [(b"SELECT", b"%d" % database), command, (b"SELECT", b"0")]
+
+
+def _flush(state: State, database: int) -> None:
+    for key in [key for key in state if key.startswith(b"%d/" % database)]:
+        del state[key]
+
+
+def _swap(state: State, one: int, other: int) -> None:
+    names = {b"%d" % one: b"%d" % other, b"%d" % other: b"%d" % one}
+    split = [(key.partition(b"/"), key) for key in state]
+    moved = {names[number] + b"/" + name: state.pop(key) for (number, _, name), key in split if number in names}
+    state.update(moved)
 
 
 def _delete(state: State, key: bytes) -> None:

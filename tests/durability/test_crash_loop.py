@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from durability.crash_loop import CrashLoop, TooLittleWork, Violation
+from durability.crash_loop import CrashLoop, TooLittleWork, Violation, keystead_loop
 from durability.solo import NEVER_EXPIRES, Ledger, Move, State
-from servers import spawn_keystead, start_keystead, start_redis
+from servers import start_redis
 
 if TYPE_CHECKING:
     from servers import Server
@@ -89,6 +89,6 @@ def test_a_run_without_work_is_void(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_by_two_hundred_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     seed = random.randrange(1_000_000)
-    tally = CrashLoop(tmp_path / "data", seed, start_keystead, spawn_keystead).run(200)
+    tally = keystead_loop(tmp_path / "data", seed).run(200)
     with capsys.disabled():
         print(f"\n  crash loop, seed {seed}: {tally}")

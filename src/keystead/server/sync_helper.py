@@ -58,4 +58,7 @@ if __name__ == "__main__":
     # A stop is for the server to handle: it still needs syncs while it drains.
     _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
     _signal.signal(_signal.SIGTERM, _signal.SIG_IGN)
-    serve(_socket.socket(fileno=int(sys.argv[1])))
+    try:
+        serve(_socket.socket(fileno=int(sys.argv[1])))
+    except ConnectionError:
+        sys.exit(0)  # the server was killed: whoever waited for an answer is gone
