@@ -36,7 +36,7 @@ wheel: .venv-test/ready  ## Build the wheel and install it into the test environ
 	$(TEST)/pip install --quiet --no-deps --force-reinstall dist/*.whl
 
 crash: .venv-test/ready wheel  ## The long crash test: kill -9 under load, check every acknowledged and observed value
-	$(TEST)/python -m tests.durability.crash
+	cd tests && ../$(TEST)/python -m durability.crash_loop
 
 bench: .venv-test/ready wheel  ## Measure against redis-server in the same run; results go to benchmarks/results/
 	$(TEST)/pip install --quiet --require-hashes --only-binary :all: -r requirements/bench.txt
