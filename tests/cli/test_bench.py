@@ -22,7 +22,7 @@ def test_it_measures_a_keystead_and_removes_its_keys(keystead_server: Server) ->
         assert ": keystead " in run.output
         assert ", fsync always; 4 clients, 3 deep, 64-byte values, 700 keys, 1 s a test\n" in run.output
         assert FIGURES.findall(run.output) == ["PING", "SET", "GET"]
-        assert connection.call(b"DBSIZE").value == b"1"
+        assert connection.call(b"DBSIZE").value == 1
 
 
 def test_it_measures_a_redis_and_says_when_that_one_is_not_durable(redis: Server) -> None:

@@ -188,7 +188,6 @@ class Settings:
         "300s",
         "Probe a silent TCP client this often to find out whether its machine is gone; 0 is never.",
         group="Clients",
-        reloadable=True,
     )
 
     # --- limits

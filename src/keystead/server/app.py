@@ -161,6 +161,8 @@ class App:
         gc.freeze()  # what was loaded stays: no collection need look at it again
         keys = sum(len(database.keyspace) for database in self._engine.databases)
         log.info("read %d keys in %.2f s", keys, time.perf_counter() - began_s)
+        if self._engine.torn_bytes:
+            log.warning("cut off %d bytes that were never acknowledged, kept in *.broken", self._engine.torn_bytes)
         return True
 
     def _compose(self) -> SyncProcess:

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+import sys
 from typing import TYPE_CHECKING
 
 from keystead.errors import ConfigurationError, PortTaken
@@ -21,7 +22,7 @@ def bind(settings: Settings) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         if settings.port:
-            sockets += [bind_tcp(host, settings.port) for host in settings.hosts]
+            sockets += [bind_tcp(host, settings.port, settings.tcp_keepalive_s) for host in settings.hosts]
         if settings.unix_path is not None:
             sockets.append(bind_unix(settings.unix_path, settings.unix_mode))
     except BaseException:
@@ -32,8 +33,8 @@ def bind(settings: Settings) -> list[socket.socket]:
     return sockets
 
 
-def bind_tcp(host: str, port: int) -> socket.socket:
-    """A TCP socket on an address or a name."""
+def bind_tcp(host: str, port: int, keepalive_s: int = 0) -> socket.socket:
+    """A TCP socket on an address or a name; silent clients are probed every so many seconds, 0 for never."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
@@ -43,12 +44,23 @@ def bind_tcp(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if keepalive_s:
+            _probe_silent_clients(listener, keepalive_s)
         listener.bind(address)
     except OSError as error:
         listener.close()
         raise _refused(shown(host, port), error) from error
     listener.setblocking(False)
     return listener
+
+
+def _probe_silent_clients(listener: socket.socket, after_s: int) -> None:
+    """Accepted sockets inherit this. A client whose machine is gone is closed after twice that time."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    first_probe = "TCP_KEEPALIVE" if sys.platform == "darwin" else "TCP_KEEPIDLE"
+    listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, first_probe), after_s)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, after_s // 3))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
 def bind_unix(path: Path, mode: int) -> socket.socket:
