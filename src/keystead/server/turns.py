@@ -51,6 +51,8 @@ class Turns:
         self._engine = engine
         self._on_failure = on_failure
         self.helper: Syncer | None = None
+        self.flush: Callable[[], None] = lambda: None
+        """Writes the replies that have been released."""
         self.plain_reads = False
         """Set by a connection that replied at once: somebody is here who does not wait for the disk."""
         self._plain_read_at_s = 0.0
@@ -185,6 +187,7 @@ class Turns:
         durable_turn = self._engine.durable_turn
         for waiter in waiters:
             waiter.release(durable_turn)
+        self.flush()
 
     def fail(self, failure: DiskFailure) -> None:
         """Final: from here on nothing is released, whatever happens."""
