@@ -64,7 +64,7 @@ class OpenTurn:
     def encode(self) -> EncodedTurn:
         """The turn as entries; the next turn begins, with the same author."""
         single = len(self._authors) == 1 and not self._groups
-        entries = [_author_entry(self._author), *self.ops] if single else self._entries()
+        entries = [self._author, *self.ops] if single else self._entries()
         transactions = len(self.ops) - sum(length - 1 for _, length in self._groups)
         parts: list[tuple[int, bytes]] = []
         payload = encode_entries(entries)
@@ -76,40 +76,43 @@ class OpenTurn:
         self._authors[:] = [(0, self._author)]
         return EncodedTurn(transactions, parts, payload)
 
-    def _entries(self) -> list[tuple[Any, ...]]:
+    def _entries(self) -> list[Any]:
         """The operations with the markers that say who committed them and which belong together."""
-        markers: list[tuple[int, int, tuple[Any, ...]]] = [
-            (start, 0, _author_entry(author)) for start, author in self._authors
-        ]
-        markers += [(start, 1, (op.GROUP, length)) for start, length in self._groups]
-        markers.sort(key=lambda marker: marker[:2])
-        entries: list[tuple[Any, ...]] = []
+        markers: list[tuple[int, int, Any]] = [(start, 0, author) for start, author in self._authors]
+        if self._groups:
+            markers += [(start, 1, (op.GROUP, length)) for start, length in self._groups]
+            markers.sort()  # never compares the markers themselves: no two of a kind are at one place
+        ops = self.ops
+        entries: list[Any] = []
         done = 0
         for position, _, marker in markers:
-            entries += self.ops[done:position]
+            if position > done:
+                entries += ops[done:position]
+                done = position
             entries.append(marker)
-            done = position
-        return entries + self.ops[done:]
+        entries += ops[done:]
+        return entries
 
-    def _split(self, entries: list[tuple[Any, ...]]) -> tuple[list[tuple[Any, ...]], list[tuple[int, bytes]]]:
+    def _split(self, entries: list[Any]) -> tuple[list[Any], list[tuple[int, bytes]]]:
         """Move transactions of more than 64 KiB into part groups."""
-        kept: list[tuple[Any, ...]] = []
+        kept: list[Any] = []
         parts: list[tuple[int, bytes]] = []
         i = 0
         while i < len(entries):
-            tag = entries[i][0]
-            end = i + 1 + (entries[i][1] if tag == op.GROUP else 0)
-            transaction = entries[i:end]
-            payload = encode_entries(transaction[1:] if tag == op.GROUP else transaction)
-            if tag != op.AUTHOR and len(payload) > LARGE_TRANSACTION_BYTES:
+            entry = entries[i]
+            i += 1
+            if isinstance(entry, Author):
+                kept.append(entry)
+                continue
+            transaction = [entry]
+            if entry[0] == op.GROUP:
+                transaction = entries[i : i + entry[1]]
+                i += entry[1]
+            payload = encode_entries(transaction)
+            if len(payload) > LARGE_TRANSACTION_BYTES:
                 parts += [(self.next_part, payload[at : at + PART_BYTES]) for at in range(0, len(payload), PART_BYTES)]
                 kept.append((op.PARTS, self.next_part, len(payload)))
                 self.next_part = self.next_part % 0xFFFF_FFFF + 1
             else:
-                kept += transaction
-            i = end
+                kept += [entry] if transaction[0] is entry else [entry, *transaction]
         return kept, parts
-
-
-def _author_entry(author: Author) -> tuple[Any, ...]:
-    return (op.AUTHOR, author.user, author.client)
