@@ -227,6 +227,7 @@ def test_save_answers_when_there_is_a_checkpoint(client: Client, executor_stage:
     assert client("BGSAVE") == b"-ERR Background save already in progress\r\n"
     for _ in range(500):
         engine.housekeep(10)
+        engine.sync()
         executor_stage.timers.pass_time(0.005)
         time.sleep(0.005)  # it is made by another process
         if promise.is_resolved:

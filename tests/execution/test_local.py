@@ -135,10 +135,13 @@ def test_the_server_is_told_what_config_set_changed(executor_stage: Stage) -> No
     assert len(executor_stage.applied) == 1, "all or nothing"
 
 
-def test_shutdown_stops_and_never_answers(executor_stage: Stage) -> None:
-    promise = executor_stage.client()("SHUTDOWN NOSAVE")
+def test_shutdown_stops_and_closes_without_an_answer_when_all_is_durable(executor_stage: Stage) -> None:
+    client = executor_stage.client()
+    promise = client("SHUTDOWN NOSAVE")
     assert isinstance(promise, Promise)
-    assert (promise.is_resolved, executor_stage.stopped) == (False, [True])
+    assert (promise.reply, executor_stage.stopped) == (b"", [True])
+    assert client.session.closing
+    assert client.session.must_wait
 
 
 def test_a_client_that_goes_takes_its_waiting_along(executor_stage: Stage) -> None:

@@ -121,13 +121,15 @@ def shutdown(
     force: bool = False,
     abort: bool = False,
 ) -> Promise:
-    """The log is synced at the end whatever is asked for: NOSAVE does not lose what was acknowledged."""
+    """The log is synced at the end whatever is asked for: NOSAVE does not lose what was acknowledged. As in Redis there
+    is no reply: the connection closes, here when everything so far is durable."""
     if abort:
         if nosave or save or now or force:
             raise CommandError("ERR syntax error")
         raise CommandError("ERR No shutdown in progress.")
     session.executor.stop()
-    return session.executor.never()
+    session.must_wait = True
+    return session.say_goodbye(b"")
 
 
 @server_command(

@@ -179,10 +179,6 @@ class LocalExecutor:
 
     # --- replies that come later -------------------------------------------------------------------------------------
 
-    def never(self) -> Promise:
-        """A reply that never comes: the process is about to end."""
-        return Promise()
-
     def reply_after(self, timeout_ms: int, reply: Callable[[], bytes]) -> Promise:
         """Resolved with `reply()` after *timeout_ms*; never when that is 0."""
         return self.reply_when(None, timeout_ms, reply)
