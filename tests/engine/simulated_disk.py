@@ -252,13 +252,17 @@ class SimulatedDisk:
     def crash_states(self, random: Random, count: int) -> Iterator[Image]:
         """States that the medium may be in if power is lost now: nothing un-synced, everything, and *count* others."""
         yield self.synced()
-        yield self._image(lambda folder: folder.entries, lambda inode: applied(inode.durable, inode.changes))
+        yield self.everything()
         for _ in range(count):
             yield self.crash_state(random)
 
     def synced(self) -> Image:
         """The state after a power loss in which nothing un-synced is there."""
         return self._image(lambda folder: folder.durable, lambda inode: inode.durable)
+
+    def everything(self) -> Image:
+        """The state after a power loss in which all that was written is there, though nobody waited for it."""
+        return self._image(lambda folder: folder.entries, lambda inode: applied(inode.durable, inode.changes))
 
     def crash_state(self, random: Random) -> Image:
         """One possible state after a power loss."""

@@ -482,7 +482,7 @@ class Engine:
                 if self.log.holding:
                     self._resume()
                 self.sync()
-                if not self.log.holding and self.log.durable_position > self.log.marked_position:
+                if self._mark_is_due():
                     self.append_mark()
                     self.sync()
         finally:

@@ -1,0 +1,284 @@
+"""The engine against a plain dictionary: changes, syncs, readers, restarts and crashes in any order.
+
+Rule 4: a stranger is shown what was durable; a writer sees its own writes and then has to wait. Rule 10: the view
+rebuilt from disk is the view in memory, after every step.
+"""
+
+from __future__ import annotations
+
+import copy
+from random import Random
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from simulated_disk import SimulatedDisk
+from stores import SMALL, START_MS, HandClock, Reader, opened, state_of
+from workload import EMPTY_DISK
+
+from keystead.engine.keyspace import apply_patch
+from keystead.engine.log import SyncTicket
+
+DATABASES = 3
+KEYS = [b"", b"a", b"b", b"long key \xff\0"]
+
+databases = st.integers(0, DATABASES - 1)
+keys = st.sampled_from(KEYS)
+values = st.one_of(st.binary(max_size=6), st.binary(min_size=150, max_size=300))
+ahead_ms = st.sampled_from([1, 50, 3_000])
+
+
+class Entry(NamedTuple):
+    """What a key holds."""
+
+    value: bytes
+    expires_at_ms: int
+
+
+Model = list[dict[bytes, Entry]]
+"""Of each database; a key whose time is up is as good as absent."""
+
+
+class EngineAgainstModel(RuleBasedStateMachine):
+    """Every rule does the same to both; the invariants compare what can be seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.disk = SimulatedDisk(EMPTY_DISK)
+        self.clock = HandClock()
+        self.engine = opened(self.disk, SMALL, self.clock)
+        self.model: Model = [{} for _ in range(DATABASES)]
+        self.durable: Model = copy.deepcopy(self.model)
+        self.ticket: SyncTicket | None = None
+        self.synced: Model = []
+        """What will be durable when the sync under way succeeds."""
+        self.group_from: int | None = None
+
+    # --- The model --------------------------------------------------------------------------------------------------
+
+    def live(self, model: Model, number: int, key: bytes) -> Entry | None:
+        """What is there, as far as its time is not up."""
+        entry = model[number].get(key)
+        expired = entry is not None and 0 < entry.expires_at_ms <= self.engine.clock.now_ms
+        return None if expired else entry
+
+    # --- Changes ----------------------------------------------------------------------------------------------------
+
+    @rule(number=databases, key=keys, value=values)
+    def put(self, number: int, key: bytes, value: bytes) -> None:
+        self.engine.databases[number].keyspace.put(key, value)
+        self.model[number][key] = Entry(value, 0)
+
+    @rule(number=databases, key=keys, value=values, in_ms=ahead_ms)
+    def put_expiring(self, number: int, key: bytes, value: bytes, in_ms: int) -> None:
+        at_ms = self.engine.clock.now_ms + in_ms
+        self.engine.databases[number].keyspace.put(key, value, at_ms)
+        self.model[number][key] = Entry(value, at_ms)
+
+    @rule(number=databases, key=keys, offset=st.integers(0, 9), data=values)
+    def patch(self, number: int, key: bytes, offset: int, data: bytes) -> None:
+        entry = self.live(self.model, number, key) or Entry(b"", 0)
+        patched = bytearray(entry.value)
+        apply_patch(patched, offset, data)
+        assert self.engine.databases[number].keyspace.patch(key, offset, data) == len(patched)
+        self.model[number][key] = Entry(bytes(patched), entry.expires_at_ms)
+
+    @rule(number=databases, key=keys)
+    def delete(self, number: int, key: bytes) -> None:
+        existed = self.live(self.model, number, key) is not None
+        assert self.engine.databases[number].keyspace.delete(key) == existed
+        self.model[number].pop(key, None)
+
+    @rule(number=databases, key=keys, in_ms=st.one_of(st.none(), ahead_ms))
+    def set_expiry(self, number: int, key: bytes, in_ms: int | None) -> None:
+        entry = self.live(self.model, number, key)
+        if entry is None:
+            with pytest.raises(KeyError):
+                self.engine.databases[number].keyspace.set_expiry(key, 0)
+            self.model[number].pop(key, None)
+            return
+        at_ms = 0 if in_ms is None else self.engine.clock.now_ms + in_ms
+        self.engine.databases[number].keyspace.set_expiry(key, at_ms)
+        self.model[number][key] = Entry(entry.value, at_ms)
+
+    @rule(number=databases)
+    def flush(self, number: int) -> None:
+        self.engine.flush(self.engine.databases[number])
+        self.model[number] = {}
+
+    @rule()
+    def flush_all(self) -> None:
+        self.engine.flush_all()
+        self.model = [{} for _ in range(DATABASES)]
+
+    @rule(one=databases, other=databases)
+    def swap(self, one: int, other: int) -> None:
+        self.engine.swap(self.engine.databases[one], self.engine.databases[other])
+        self.model[one], self.model[other] = self.model[other], self.model[one]
+
+    @precondition(lambda self: self.group_from is None)
+    @rule()
+    def begin_group(self) -> None:
+        self.group_from = len(self.engine.ops)
+
+    def _end_group(self) -> None:
+        if self.group_from is not None:
+            self.engine.end_group(self.group_from)
+            self.group_from = None
+
+    # --- Time, turns and syncs --------------------------------------------------------------------------------------
+
+    @rule(ms=st.sampled_from([-500, 1, 49, 2_000]))
+    def time_passes(self, ms: int) -> None:
+        self.clock.at_ms = max(START_MS, self.clock.at_ms + ms)
+        before_ms = self.engine.clock.now_ms
+        assert self.engine.clock.refresh() >= before_ms
+
+    @rule()
+    def end_turn(self) -> None:
+        self._end_group()
+        self.engine.end_turn()
+
+    @rule()
+    def sync(self) -> None:
+        self.end_turn()
+        if self.ticket is None:
+            self.engine.sync()
+            self.durable = copy.deepcopy(self.model)
+
+    @precondition(lambda self: self.ticket is None)
+    @rule()
+    def begin_sync(self) -> None:
+        self.end_turn()
+        self.ticket = self.engine.begin_sync()
+        self.synced = copy.deepcopy(self.model)
+
+    @precondition(lambda self: self.ticket is not None)
+    @rule()
+    def finish_sync(self) -> None:
+        assert self.ticket is not None
+        for file in self.ticket.files:
+            file.sync()
+        self.engine.finish_sync(self.ticket)
+        self.ticket, self.durable = None, self.synced
+
+    @rule()
+    def housekeep(self) -> None:
+        self._end_group()
+        for _ in range(4):
+            self.engine.housekeep(1)
+            self.engine.end_turn()
+
+    @precondition(lambda self: self.ticket is None)
+    @rule()
+    def checkpoint(self) -> None:
+        self.sync()
+        self.engine.request_checkpoint()
+        for _ in range(3):  # a mark or an expiry may come between
+            self.engine.housekeep(1)
+            self.engine.end_turn()
+            self.sync()
+        assert not self.engine.maintenance.busy
+        assert not self.engine.maintenance.checkpoint_failed
+
+    # --- Ends -------------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self.engine = opened(self.disk, SMALL, self.clock)
+        self.ticket = self.group_from = None
+        self.durable = copy.deepcopy(self.model)
+
+    @precondition(lambda self: self.ticket is None)
+    @rule()
+    def restart(self) -> None:
+        self._end_group()
+        self.engine.close()
+        logged_ms = self.engine.log.segment.last_ms
+        assert not self.disk.open_descriptors
+        self._open()
+        assert self.engine.clock.now_ms >= logged_ms
+
+    @rule(seed=st.integers(0, 1 << 32))
+    def lose_power(self, seed: int) -> None:
+        """All of the last turns, some or none of them are there; never less than what is durable."""
+        self.disk = SimulatedDisk(self.disk.crash_state(Random(seed)))
+        self._open()
+        self.model = [
+            {key: Entry(*entry) for key, entry in database.items()} for database in state_of(self.engine)[:DATABASES]
+        ]
+        self.durable = copy.deepcopy(self.model)
+
+    @rule()
+    def kill(self) -> None:
+        """Turns that were ended are all there; what was recorded since is not."""
+        self.end_turn()
+        self.disk.kill()
+        self._open()
+
+    # --- What must always hold --------------------------------------------------------------------------------------
+
+    @invariant()
+    def memory_is_as_the_model_says(self) -> None:
+        for number in range(DATABASES):
+            keyspace = self.engine.databases[number].keyspace
+            for key in KEYS:
+                entry = self.live(self.model, number, key)
+                assert keyspace.get(key) == (entry.value if entry else None)
+                assert keyspace.expires_at_ms(key) == (entry.expires_at_ms if entry else 0)
+            live = {key for key in self.model[number] if self.live(self.model, number, key)}
+            assert set(keyspace.keys()) == live
+            assert set(keyspace.scan(0, 100)[1]) == live
+
+    @invariant()
+    def strangers_are_shown_what_is_durable(self) -> None:
+        for number in range(DATABASES):
+            keyspace = self.engine.databases[number].keyspace
+            for key in KEYS:
+                stranger = Reader()
+                entry = self.live(self.durable, number, key)
+                assert keyspace.read_with_expiry(key, stranger) == (entry or (None, 0))
+                assert keyspace.read(key, stranger) == (entry.value if entry else None)
+                assert not stranger.must_wait
+
+    @invariant()
+    def a_writer_sees_its_own_writes(self) -> None:
+        for number in range(DATABASES):
+            keyspace = self.engine.databases[number].keyspace
+            for key in KEYS:
+                writer = Reader()
+                writer.pending_turn = self.engine.open_turn
+                entry = self.live(self.model, number, key)
+                assert keyspace.read(key, writer) == (entry.value if entry else None)
+                if self.live(self.durable, number, key) != entry:
+                    assert writer.must_wait
+
+    @invariant()
+    def replay_equals_memory(self) -> None:
+        if self.engine.ops:
+            return
+        again = opened(SimulatedDisk(self.disk.everything()), SMALL, HandClock(START_MS))
+        assert state_of(again) == state_of(self.engine)
+        assert again.log.next_sequence == self.engine.log.next_sequence
+
+    @invariant()
+    def memory_is_accounted_for(self) -> None:
+        payload = sum(
+            sum(len(key) + len(value) for key, (value, _) in database.items()) for database in state_of(self.engine)
+        )
+        assert sum(database.keyspace.payload_bytes for database in self.engine.databases) == payload
+
+
+@pytest.mark.usefixtures("small_sizes")
+def test_the_engine_does_what_a_dictionary_does() -> None:
+    """Any order of changes, syncs, restarts and crashes."""
+    run_state_machine_as_test(
+        EngineAgainstModel,
+        settings=settings(
+            max_examples=150,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
