@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from executors import Stage, stage
+from in_process import InProcessServer
 from servers import Server, running, start_keystead, start_redis
 
 if TYPE_CHECKING:
@@ -19,6 +20,14 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A real redis-server: the oracle."""
     with running(start_redis(tmp_path_factory.mktemp("redis") / "data")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def in_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcessServer]:
+    """Keystead without sockets."""
+    server = InProcessServer(tmp_path_factory.mktemp("in_process") / "data")
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cases.case import Case
+    from in_process import InProcessServer
     from servers import Server
     from wire import Reply
 
@@ -26,6 +27,8 @@ LACKS = frozenset({"collections"})
 DOORS: dict[str, tuple[str, int, frozenset[str]]] = {
     "redis-resp2": ("redis", 2, frozenset()),
     "redis-resp3": ("redis", 3, frozenset()),
+    "in-process-resp2": ("in_process", 2, LACKS | {"sockets"}),
+    "in-process-resp3": ("in_process", 3, LACKS | {"sockets"}),
     "keystead-resp2": ("keystead", 2, LACKS),
     "keystead-resp3": ("keystead", 3, LACKS),
 }
@@ -38,7 +41,7 @@ def peer(request: pytest.FixtureRequest) -> Callable[[str], Peer]:
     @cache
     def of(door: str) -> Peer:
         name, protocol, lacks = DOORS[door]
-        server: Server = request.getfixturevalue(name)
+        server: Server | InProcessServer = request.getfixturevalue(name)
         return Peer(door, protocol, server.connect, lacks)
 
     return of
