@@ -65,6 +65,7 @@ class Pipe:
 
     def __init__(self, peer: object = ("127.0.0.1", 50000)) -> None:
         self.written = b""
+        self.writes = 0
         self.unread = 0
         self.room: int | None = None  # None: the client takes everything at once
         self.reading = True
@@ -78,6 +79,7 @@ class Pipe:
         if self.closed:
             return
         self.written += data
+        self.writes += 1
         if self.room is not None:
             self.unread += len(data)
             taken = min(self.room, self.unread)

@@ -36,6 +36,7 @@ def test_replies_come_in_the_order_of_the_commands_in_one_write(stage: Stage) ->
         b"$1\r\n1\r\n-ERR unknown command 'nonsense', with args beginning with: \r\n"
         b"$1\r\n2\r\n-ERR wrong number of arguments for 'echo' command\r\n$1\r\n3\r\n"
     )
+    assert client.pipe.writes == 1
 
 
 def test_nothing_is_executed_behind_a_promise_until_it_is_kept(stage: Stage) -> None:

@@ -211,3 +211,21 @@ def test_a_disk_that_may_answer_later_lets_go_of_those_who_wait(stage: Stage) ->
     stage.turns.schedule()
     stage.sync()
     assert client.pipe.replies() == b"+OK\r\n"
+
+
+def test_the_mark_of_an_idle_log_is_made_durable_too(stage: Stage) -> None:
+    Client(stage).asks("PUT k v")
+    log = stage.engine.log
+    for _ in range(20):
+        stage.engine.housekeep(1)
+        stage.turns.schedule_if_needed()
+        stage.loop.run()
+    assert log.marked_position > 0
+    assert log.durable_position == log.position
+
+
+def test_a_turn_with_nothing_to_sync_is_no_measure_of_the_disk(stage: Stage) -> None:
+    stage.turns._average_s = 0.0005
+    stage.turns.schedule()
+    stage.loop.run()
+    assert stage.turns.average_sync_s == 0.0005

@@ -83,8 +83,10 @@ class Turns:
             self._loop.call_soon(self._end)
 
     def schedule_if_needed(self) -> None:
-        """End the turn if something was recorded without a client asking, or is in the log and not yet durable."""
-        if self._engine.ops or self._engine.open_turn - 1 > self._engine.durable_turn:
+        """End the turn if something was recorded without a client asking, or is in the log and not on disk: expiries,
+        marks, what a full disk had held back."""
+        log = self._engine.log
+        if self._engine.ops or log.position > log.durable_position:
             self.schedule()
 
     def hold(self, waiter: Waiter) -> int:
@@ -136,9 +138,10 @@ class Turns:
 
     def _sync(self) -> None:
         if self._may_sync_in_place():
-            began_s = time.perf_counter()
+            syncs, began_s = self._engine.log.syncs, time.perf_counter()
             self._engine.sync()
-            self._average_s += _WEIGHT * (time.perf_counter() - began_s - self._average_s)
+            if self._engine.log.syncs > syncs:  # else there was nothing to sync, which is no measure of the disk
+                self._average_s += _WEIGHT * (time.perf_counter() - began_s - self._average_s)
         else:
             self._begin_elsewhere()
 
