@@ -73,7 +73,10 @@ def run(port: int, load: Load, requests: int, limit_s: float) -> LoadResult:
         raise LoadFailed(f"{PROGRAM} is not installed") from None
     except subprocess.TimeoutExpired:
         raise LoadFailed(f"{requests} requests took more than {limit_s:.0f} s: {' '.join(load.command)[:40]}") from None
-    return parse(done.stdout + done.stderr)
+    if done.returncode != 0:
+        said = " ".join((done.stdout + done.stderr).split())[-200:]
+        raise LoadFailed(f"{PROGRAM} ended with status {done.returncode}: {said or 'no word'}")
+    return parse(done.stdout)
 
 
 def requests_for(port: int, load: Load, seconds: float) -> int:
