@@ -19,7 +19,7 @@ from keystead.engine.clock import Clock, wall_clock_ms
 from keystead.engine.files import Directory, DirectoryLock, System
 from keystead.engine.format import COMMIT, MARK, PART
 from keystead.engine.key_index import KeyIndex
-from keystead.engine.keyspace import SHARDS, Keyspace
+from keystead.engine.keyspace import NO_EXPIRIES, SHARDS, Keyspace
 from keystead.engine.log import Log, SyncTicket
 from keystead.engine.maintenance import Background, Maintenance, Retention, ThreadBackground
 from keystead.engine.opening import continue_store, create_store
@@ -183,7 +183,8 @@ class Engine:
             keyspace = self._new_keyspace(keyspace_id)
             found = view.keyspaces.get(keyspace_id)
             if found is not None:
-                keyspace.shards, keyspace.expires = found.shards, found.expires
+                keyspace.shards = found.shards
+                keyspace.expires = [expires or NO_EXPIRIES for expires in found.expires]
                 keyspace.payload_bytes = sum(
                     sum(map(len, shard)) + sum(map(len, shard.values())) for shard in found.shards
                 )
