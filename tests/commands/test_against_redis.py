@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 WORDS = st.sampled_from(
     [b"", b"0", b"1", b"-1", b"5", b"x", b"01", b"9223372036854775807", b"10.5", b"1e3", b"nx", b"#1"]
 )
+DAMAGE = WORDS.filter(lambda word: word not in (b"1", b"5"))
+"""As a time to live these would end between the two answers."""
 VALUES = WORDS | st.sampled_from([b"abcdef", b"\x00\xff\x0f", b"123", b"-42", b"a" * 50, b"\xff\xff\xff"])
 KEYS = st.sampled_from([b"a", b"b", b"c", b""])
 SMALL = st.integers(-12, 40).map(lambda number: b"%d" % number)
@@ -114,11 +116,11 @@ def commands(draw: st.DrawFn) -> list[bytes]:
     args = list(draw(COMMANDS))
     damage = draw(st.integers(0, 23))
     if damage == 0:
-        args.append(draw(WORDS))
+        args.append(draw(DAMAGE))
     elif damage == 1 and len(args) > 1:
         args.pop()
     elif damage == 2 and len(args) > 1:
-        args[draw(st.integers(1, len(args) - 1))] = draw(WORDS)
+        args[draw(st.integers(1, len(args) - 1))] = draw(DAMAGE)
     return args
 
 
@@ -175,9 +177,9 @@ def test_random_commands_are_answered_as_redis_does(
     oracle.send(encode([b"FLUSHALL"]) + b"".join(encode(args) for args, _ in script))
     run(client, [b"FLUSHALL"], "sync")
     oracle.receive()
-    for args, step in script:
-        theirs, ours = oracle.receive(), run(client, args, step)
-        assert comparable(args, ours) == comparable(args, theirs), args
+    replies = [oracle.receive() for _ in script]  # all of them first, so that a difference does not leave some unread
+    for (args, step), theirs in zip(script, replies, strict=True):
+        assert comparable(args, run(client, args, step)) == comparable(args, theirs), args
     executor.executor.close_session(client.session)
     executor.executor.engine.end_turn()
     executor.executor.engine.sync()
