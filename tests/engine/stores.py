@@ -1,4 +1,4 @@
-"""Small stores for tests: an engine on a simulated disk with a clock that is turned by hand, and its content as data."""
+"""Small stores for tests: an engine on a simulated disk with a clock turned by hand, and its content as data."""
 
 from __future__ import annotations
 

@@ -58,7 +58,11 @@ class CheckpointWriter:
         self._digest = xxh3_64()
         self._shard_frames = 0
         header = FileHeader(CHECKPOINT_MAGIC, self._salt, number, position, view.next_sequence, view.time_ms)
-        self._append(encode_file_header(store_id, header))
+        try:
+            self._append(encode_file_header(store_id, header))
+        except BaseException:
+            self.abandon()
+            raise
 
     @property
     def _temporary(self) -> str:
@@ -123,11 +127,16 @@ def read_checkpoint(
         header = read_header(path, store_id, CHECKPOINT_MAGIC, data)
     except BadHeader as error:
         raise DamagedData(path, 0, str(error)) from error
+    named = (record.number, record.position, record.sequence)
+    if (header.number, header.base_position, header.first_sequence) != named:
+        raise DamagedData(path, 0, "this is another checkpoint than the manifest names")
     offset, shard_frames, ended = FILE_HEADER.size, 0, False
     for frame in frames(header.salt, data, offset):
         try:
             if frame.kind == SHARD and not ended:
                 number, i, shard, times = _decode_shard(frame.payload)
+                if not 0 <= i < SHARDS or frame.number != len(shard) or len(times) > len(shard):
+                    raise DamagedData(path, offset, f"shard {i} of keyspace {number} contradicts itself")
                 if i in wanted:
                     keyspace = view.keyspace(number)
                     keyspace.shards[i] = cast("dict[bytes, Value]", shard)
