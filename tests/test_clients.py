@@ -236,6 +236,20 @@ def test_scan_iter(client: redis_py.Redis) -> None:
     assert len(client.keys("user:1?")) == 10
 
 
+def test_scan_finds_what_was_there_all_the_time(client: redis_py.Redis) -> None:
+    """Keys that come and go meanwhile may be found or not, and may come twice; the others must be found."""
+    client.mset({f"stays:{number}": 1 for number in range(300)} | {f"goes:{number}": 1 for number in range(300)})
+    found = []
+    cursor, step = 0, 0
+    while step == 0 or cursor:
+        cursor, keys = client.scan(cursor, count=20)
+        found += keys
+        client.delete(*(f"goes:{step * 10 + number}" for number in range(10)))
+        client.mset({f"comes:{step}:{number}": 1 for number in range(30)})
+        step += 1
+    assert {b"stays:%d" % number for number in range(300)} <= set(found)
+
+
 def test_binary_keys_and_values(client: redis_py.Redis) -> None:
     every_byte = bytes(range(256))
     client.set(every_byte, every_byte * 1000)
