@@ -121,6 +121,18 @@ def test_one_that_dies_idle_is_replaced(play: Play, tmp_path: Path) -> None:
     play(scene)
 
 
+def test_one_that_died_unheard_is_replaced_by_the_next_request(play: Play, tmp_path: Path) -> None:
+    async def scene(witness: Witness) -> None:
+        os.kill(witness.helper.pid, signal.SIGKILL)
+        witness.helper._process.wait()
+        with (tmp_path / "file").open("wb") as file:
+            witness.helper.request([file.fileno()])
+            await witness.until(lambda: witness.synced == 1)
+        assert witness.failures == []
+
+    play(scene)
+
+
 def test_it_does_not_stop_on_the_signals_that_stop_the_server(play: Play, tmp_path: Path) -> None:
     async def scene(witness: Witness) -> None:
         with (tmp_path / "file").open("wb") as file:

@@ -125,15 +125,13 @@ class App:
                 helper = self._compose()
                 try:
                     await self._serve()
-                    for server in accepting:
-                        server.close()
+                    self._stop_accepting(accepting)
                     await self._drain()
                 finally:
                     helper.close()
                 self._engine.close()
         finally:
-            for server in accepting:
-                server.close()
+            self._stop_accepting(accepting)
             self._abort_all()
         log.info("stopped; everything acknowledged is on disk")
 
@@ -218,6 +216,11 @@ class App:
                 self._turns.sync_in_helper()
 
     # --- stop --------------------------------------------------------------------------------------------------------
+
+    def _stop_accepting(self, accepting: list[asyncio.AbstractServer]) -> None:
+        listeners.remove_paths(self._sockets)
+        for server in accepting:
+            server.close()
 
     async def _drain(self) -> None:
         if self._failure is not None:

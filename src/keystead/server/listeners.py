@@ -7,13 +7,12 @@ import os
 import socket
 import stat
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keystead.errors import ConfigurationError, PortTaken
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from keystead.config.settings import Settings
 
 
@@ -90,12 +89,16 @@ def bind_unix(path: Path, mode: int) -> socket.socket:
 
 def close(sockets: list[socket.socket]) -> None:
     """Close them, and remove what the Unix ones left in the file system."""
+    remove_paths(sockets)
+    for listener in sockets:
+        listener.close()
+
+
+def remove_paths(sockets: list[socket.socket]) -> None:
+    """Remove the names of Unix sockets, which would outlive them. To be called before they are closed."""
     for listener in sockets:
         if listener.family == socket.AF_UNIX and listener.fileno() >= 0:
-            path = listener.getsockname()
-            if path and os.path.exists(path):
-                os.unlink(path)
-        listener.close()
+            Path(listener.getsockname()).unlink(missing_ok=True)
 
 
 def described(listener: socket.socket) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from keystead import resp
 from keystead.resp import Limits, ProtocolError, RequestParser
+from keystead.server.resp_server import Connection
 
 if TYPE_CHECKING:
     from keystead.server.resp_server import RespServer
@@ -46,8 +47,7 @@ class LoadingConnection(asyncio.Protocol):
 
     def become_ordinary(self, server: RespServer) -> None:
         """From now on this client is served."""
-        from keystead.server.resp_server import Connection
-
+        self._waiting.discard(self)
         if not self._transport.is_closing():
             connection = Connection(server, self._parser)
             self._transport.set_protocol(connection)

@@ -153,7 +153,9 @@ class Connection(asyncio.BufferedProtocol):
         self._turns = server.turns
         self._run = server.executor.run
         self._statistics = server.executor.statistics
-        self._parser = parser or RequestParser(server.limits())
+        limits = server.limits()
+        self._parser = parser or RequestParser(limits)
+        self._parser.limits = limits
         self._before_login = False
         self._backlog: deque[Iterator[list[bytes]]] | None = None  # parsed, not executed yet
         self._promise: Promise | None = None  # the reply that everything after it waits for

@@ -63,11 +63,19 @@ class SyncProcess:
     def request(self, descriptors: Sequence[int]) -> None:
         """Ask for a sync of these open files. The answer comes as a call."""
         assert not self._busy, "one sync at a time"
+        if not self._ask(descriptors):
+            # It has died without having heard this: ask its successor.
+            self._replace()
+            if not self._busy and not self._ask(descriptors):
+                self._fail("the sync helper cannot be reached")
         self._busy = True
+
+    def _ask(self, descriptors: Sequence[int]) -> bool:
         try:
             socket.send_fds(self._channel, [sync_helper.REQUEST], list(descriptors))
-        except OSError as error:
-            self._fail(f"the sync helper cannot be reached: {error.strerror or error}")
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
         """End the helper; with a request under way its answer is not waited for. Harmless when it has ended."""
@@ -99,12 +107,15 @@ class SyncProcess:
         self._on_synced()
 
     def _bury(self) -> None:
-        self.close()
-        status = self._process.returncode
         if self._busy:
-            self._fail(f"the sync helper died with status {status} during a sync")
-            return
-        log.warning("the sync helper died with status %s while idle; starting another", status)
+            self.close()
+            self._fail(f"the sync helper died with status {self._process.returncode} during a sync")
+        else:
+            self._replace()
+
+    def _replace(self) -> None:
+        self.close()
+        log.warning("the sync helper died with status %s while idle; starting another", self._process.returncode)
         try:
             self.start()
         except OSError as error:
