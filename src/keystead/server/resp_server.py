@@ -60,7 +60,7 @@ class RespServer:
         self.statistics = executor.statistics
         self.connections: set[Connection] = set()
         self.outbox: list[tuple[Connection, bytes]] = []
-        """Replies that may go, in order: written at the end of the turn. Every reply passes through here."""
+        """Replies that wait for nothing, in order: written at the end of the turn."""
         turns.flush = self.flush
         self.slow_readers: dict[Connection, float] = {}
         """Connections whose peer does not take its replies, and since when (monotonic seconds) they have been over the
@@ -159,7 +159,7 @@ class Connection(asyncio.BufferedProtocol):
         self._before_login = False
         self._backlog: deque[Iterator[list[bytes]]] | None = None  # parsed, not executed yet
         self._promise: Promise | None = None  # the reply that everything after it waits for
-        self._held: list[tuple[int, bytes]] = []  # (turn that must be durable, replies), in order
+        self._held = 0  # how many chunks of replies wait for the disk, and their bytes: `turns` has them
         self._held_bytes = 0
         self._replies: list[bytes] = []  # of the batch being executed
         self._reading = True
@@ -242,7 +242,6 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter
         """The client is gone; what it had coming goes nowhere."""
         self._ended = True
-        self._held.clear()
         self._backlog = None
         self._server.slow_readers.pop(self, None)
         if self in self._server.connections:
@@ -281,14 +280,18 @@ class Connection(asyncio.BufferedProtocol):
 
     def _send(self, data: bytes) -> None:
         """Write replies, or queue them: until what they depend on is durable, and behind those that wait already."""
-        turn = 0
         session = self.session
         if session.must_wait:
             session.must_wait = False
-            turn = self._turns.hold(self)
-            session.pending_turn = turn
-        if turn or (self._held and data):
-            self._held.append((turn, data))
+            turn = self._turns.hold(self, data)
+            if turn:
+                session.pending_turn = turn
+                self._held += 1
+                self._held_bytes += len(data)
+                return
+        if self._held and data:
+            self._turns.hold_behind(self, data, session.pending_turn)
+            self._held += 1
             self._held_bytes += len(data)
         elif data:
             self._post(data)
@@ -308,19 +311,13 @@ class Connection(asyncio.BufferedProtocol):
             self._statistics.net_output_bytes += len(data)
             self._write(data)
 
-    def release(self, durable_turn: int) -> None:
-        """Write the replies that waited for turns up to that one."""
-        held = self._held
-        ready = 0
-        for turn, _ in held:
-            if turn > durable_turn:
-                break
-            ready += 1
-        if ready:
-            data = held[0][1] if ready == 1 else b"".join([data for _, data in held[:ready]])
-            del held[:ready]
-            self._held_bytes -= len(data)
-            self._post(data)
+    def released(self, data: bytes) -> None:
+        """Write replies that were held back; they are released in order."""
+        self._held -= 1
+        self._held_bytes -= len(data)
+        if data and not self._transport.is_closing():
+            self._statistics.net_output_bytes += len(data)
+            self._write(data)
         if self._ended or not self._reading:
             self._go_on()
 

@@ -31,8 +31,8 @@ _WEIGHT = 0.1
 class Waiter(Protocol):
     """Whoever holds replies back until a turn is durable."""
 
-    def release(self, durable_turn: int) -> None:
-        """Everything up to that turn is durable."""
+    def released(self, data: bytes) -> None:
+        """What this reply depends on is durable: write it."""
 
 
 class Syncer(Protocol):
@@ -52,16 +52,16 @@ class Turns:
         self._on_failure = on_failure
         self.helper: Syncer | None = None
         self.flush: Callable[[], None] = lambda: None
-        """Writes the replies that have been released."""
+        """Writes the replies that did not have to wait."""
         self.plain_reads = False
         """Set by a connection that replied at once: somebody is here who does not wait for the disk."""
         self._plain_read_at_s = 0.0
         self._scheduled = False
         self._failed = False
-        self._waiting: list[Waiter] = []
-        """Wait for a sync that has not begun."""
-        self._covered: list[Waiter] = []
-        """Wait for the sync under way."""
+        self._waiting: list[tuple[Waiter, bytes]] = []
+        """Replies that wait for a sync that has not begun, in the order of their commands."""
+        self._covered: list[tuple[Waiter, bytes]] = []
+        """Replies that wait for the sync under way; all of them are before those of the same client in `_waiting`."""
         self._ticket: SyncTicket | None = None
         self._began_s = 0.0
         self._average_s = 0.0
@@ -89,10 +89,10 @@ class Turns:
         if self._engine.ops or log.position > log.durable_position:
             self.schedule()
 
-    def hold(self, waiter: Waiter) -> int:
-        """The turn that a reply depending on everything recorded so far must wait for; 0 if all of it is durable.
+    def hold(self, waiter: Waiter, data: bytes) -> int:
+        """Keep a reply that depends on everything recorded so far, until that is durable; the turn it waits for.
 
-        Unless it is 0, `waiter.release` will be called when that turn is durable.
+        0 when all of it is durable already: then nothing is kept. Else `waiter.released` will be called.
         """
         engine = self._engine
         if engine.ops:
@@ -105,11 +105,16 @@ class Turns:
             if turn <= engine.durable_turn:
                 return 0
             if self._ticket is not None and turn <= self._ticket.turn:
-                self._covered.append(waiter)
+                self._covered.append((waiter, data))
                 return turn
             self.schedule()
-        self._waiting.append(waiter)
+        self._waiting.append((waiter, data))
         return turn
+
+    def hold_behind(self, waiter: Waiter, data: bytes, turn: int) -> None:
+        """Keep a reply that waits for nothing itself behind one of the same waiter that is kept for *turn*."""
+        covered = self._ticket is not None and turn <= self._ticket.turn
+        (self._covered if covered else self._waiting).append((waiter, data))
 
     def end_now(self) -> None:
         """End the turn and sync in place: for a stop, when the helper is idle."""
@@ -186,11 +191,10 @@ class Turns:
         if self._engine.ops or self._engine.open_turn - 1 > ticket.turn:
             self.schedule()  # not at once: whoever is ready to be read now belongs to the next sync
 
-    def _release(self, waiters: list[Waiter]) -> None:
-        durable_turn = self._engine.durable_turn
-        for waiter in waiters:
-            waiter.release(durable_turn)
-        self.flush()
+    def _release(self, held: list[tuple[Waiter, bytes]]) -> None:
+        self.flush()  # what the same clients were replied before they had to wait
+        for waiter, data in held:
+            waiter.released(data)
 
     def fail(self, failure: DiskFailure) -> None:
         """Final: from here on nothing is released, whatever happens."""
