@@ -28,6 +28,9 @@ FULL_DISK_POLL_S = 0.05
 """How long to sleep between looks at a change that is held because the disk became full under it."""
 
 
+END_POLL_S = 0.0002
+
+
 class Gate(Protocol):
     """Where somebody waits."""
 
@@ -166,6 +169,19 @@ class GroupCommit:
             self.leading = True
         self.lead()
 
+    def end(self) -> None:
+        """Return when nobody leads and no sync is under way; no change is recorded any more. DiskFailure."""
+        while True:
+            with self._lock:
+                if not self.leading and self._ticket is None:
+                    return
+                ours = not self.leading  # a leader was interrupted and left its ticket
+                self.leading = True
+            if ours:
+                self.lead()
+            else:
+                time.sleep(END_POLL_S)
+
     def wait_in(self, loop: AbstractEventLoop, turn: int) -> Future[None] | None:
         """What a task must await before it looks whether *turn* is durable; None when it is. The lock is held."""
         if self._engine.durable_turn >= turn:
@@ -233,6 +249,7 @@ class GroupCommit:
         """Everybody who waits is let go, and finds the failure."""
         with self._lock:
             self._engine.failed = failure
+            self._ticket = None
             riders += self._parked
             self._parked = []
             self._on_failure()

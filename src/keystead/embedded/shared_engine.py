@@ -10,7 +10,6 @@ usual case tests one attribute, `obstacle`; whatever may stand in the way is beh
 from __future__ import annotations
 
 import threading
-import time
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeAlias, TypeVar
 
@@ -284,7 +283,9 @@ class SharedEngine:
         if self._owner is not None:
             self._refuse_inside(self._owner, task)
         elif grows and engine.refusal is not None:
-            raise refused(engine)
+            engine.check_refusal()  # deletes may have made room since it was found out
+            if engine.refusal is not None:
+                raise refused(engine)
 
     def _refuse_inside(self, owner: Owner, task: Task[Any] | None) -> None:
         # It would wait for itself for ever.
@@ -346,7 +347,9 @@ class SharedEngine:
                 if self.engine.failed is not None:
                     raise DiskFailure(*self.engine.failed.args)
                 if growth and self.engine.refusal is not None:
-                    raise refused(self.engine)
+                    self.engine.check_refusal()
+                    if self.engine.refusal is not None:
+                        raise refused(self.engine)
                 return self._apply(change, arguments, growth)[1]
             finally:
                 self._admit()
@@ -376,17 +379,10 @@ class SharedEngine:
             self.database = Gone(StoreClosed, str(closed_error(self.path)))  # type: ignore[assignment]
         self.keeper.stop()
         try:
-            self._wait_for_leaders()
+            self.commits.end()
         finally:
             with self.lock:
                 self.engine.close()
-
-    def _wait_for_leaders(self) -> None:
-        while True:
-            with self.lock:
-                if not self.commits.leading:
-                    return
-            time.sleep(0.0002)
 
     def close_when_collected(self) -> None:
         """Close, from a destructor: which thread runs it, and holding what, is chance."""

@@ -189,7 +189,7 @@ class Engine:
                     sum(map(len, shard)) + sum(map(len, shard.values())) for shard in found.shards
                 )
             self.databases.append(Database(number, keyspace))
-        self._check_refusal()
+        self.check_refusal()
 
     def configure(self, options: Options) -> None:
         """Other options hold from now on; `segment_bytes` and `reserve_bytes` from the next start."""
@@ -197,7 +197,7 @@ class Engine:
         self.log.syncs_commits = options.fsync == "always"
         self.maintenance.retention = Retention(options.history_max_age_ms, options.history_max_bytes)
         self._appended(self.appended_turn)  # with another `fsync` it may be durable enough
-        self._check_refusal()
+        self.check_refusal()
 
     def _new_keyspace(self, number: int) -> Keyspace:
         return Keyspace(number, self._seed, self.clock, self.turn.record, lambda: self.durable_turn)
@@ -284,7 +284,7 @@ class Engine:
         if written:
             self._appended(turn)
         if self.log.starved or self.log.position - self._memory_checked_at > MEMORY_CHECK_BYTES:
-            self._check_refusal()
+            self.check_refusal()
         return turn
 
     def _appended(self, turn: int) -> None:
@@ -375,7 +375,7 @@ class Engine:
             self._resume()
         self._mark_when_idle()
         self._final(self.maintenance.step)
-        self._check_refusal()
+        self.check_refusal()
 
     @property
     def at_rest(self) -> bool:
@@ -434,7 +434,8 @@ class Engine:
         """Make a checkpoint as soon as possible."""
         self.maintenance.request_checkpoint()
 
-    def _check_refusal(self) -> None:
+    def check_refusal(self) -> None:
+        """Find out anew whether changes that grow the data are refused; otherwise done every 256 KiB of log."""
         self._memory_checked_at = self.log.position
         refusal = None
         if self.log.starved or self.log.holding:
