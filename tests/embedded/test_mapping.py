@@ -167,7 +167,9 @@ def test_increment_counts_from_nothing(db: Store) -> None:
     assert db["visits"] == b"-8"
 
 
-@pytest.mark.parametrize("value", [b"", b"one", b"1.5", b" 1", b"1_0", b"+1", b"01", b"9223372036854775808", b"\xd9\xa1"])
+@pytest.mark.parametrize(
+    "value", [b"", b"one", b"1.5", b" 1", b"1_0", b"+1", b"01", b"9223372036854775808", b"\xd9\xa1"]
+)
 def test_only_integers_can_be_incremented(db: Store, value: bytes) -> None:
     db["a"] = value
     with pytest.raises(keystead.ValueRefused):
