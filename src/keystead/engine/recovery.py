@@ -180,11 +180,12 @@ def _refuse_if_proven(
     recovered: Recovered,
 ) -> None:
     """Bad bytes begin at *offset* of the first of these segments: does a good frame behind them prove them durable?"""
+    start = offset
     for record, data in zip(records, contents, strict=True):
-        for frame in frames_beyond(int(record.salt, 16), data, offset):
+        for frame in frames_beyond(int(record.salt, 16), data, start):
             if frame.durable_position > recovered.position:
                 raise DamagedData(path, offset, f"{reason}, and a later frame proves that it was durable")
-        offset = 0
+        start = 0
 
 
 def _discard(
