@@ -13,14 +13,15 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("uvloop", "hiredis", "msgspec", "xxhash", "diskcache", "sqlitedict", "lmdb", "rocksdict")
 
 
-def describe_machine(directory: Path) -> dict[str, str | int]:
-    """The machine, and the file system that `directory` (where the servers write) is on."""
+def describe_machine(directory: Path) -> dict[str, str | int | float]:
+    """The machine, how busy it is, and the file system of `directory`, where the servers write."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count() or 0,
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "file_system": file_system(directory),
+        "load_average_before": round(os.getloadavg()[0], 1),
     }
 
 

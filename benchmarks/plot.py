@@ -51,6 +51,8 @@ def _ratio_panel(figures: Sequence[Figure]) -> list[Panel]:
         return []
 
     def fill(part: SubFigure) -> None:
+        from matplotlib.ticker import LogLocator, NullFormatter
+
         axes = part.subplots()
         for row, figure in enumerate(reversed(shown)):
             ratio = figure.ratio or 1.0
@@ -61,8 +63,9 @@ def _ratio_panel(figures: Sequence[Figure]) -> list[Panel]:
         axes.set_yticks(range(len(shown)), [_ratio_label(figure) for figure in reversed(shown)], fontsize=7)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter("{x:g}")
-        axes.tick_params(axis="x", which="both", labelsize=7)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.tick_params(axis="x", labelsize=7)
         axes.margins(x=0.15, y=0.01)
         axes.axvline(1, color="black", linewidth=0.8)
         axes.set_title(

@@ -104,7 +104,7 @@ def _facts(document: Document) -> list[str]:
     return [
         f"{moment['date']}, revision {moment['git_revision'][:12]}{changed}",
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB",
-        f"{machine['system']}, {machine['file_system']}",
+        f"{machine['system']}, {machine['file_system']}, load average before the run {machine['load_average_before']}",
         f"{sides['ours']} {sides['our_version']} against {sides['peer']} {sides['peer_version']}",
         packages,
         _scale_text(document["scale"]),

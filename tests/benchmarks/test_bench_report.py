@@ -15,7 +15,14 @@ OTHER_PEER = Figure("in-process", "get", "calls/s", [2_000_000.0], [1_000_000.0]
 NOT_RUN = Figure("slow-disk", "GET while SET", "requests/s", aim=Aim("at least", 8), not_run="needs a C compiler (cc)")
 DOCUMENT = {
     "moment": {"date": "2026-01-02T03:04:05+00:00", "git_revision": "0123456789abcdef", "sources_changed_since": True},
-    "machine": {"processor": "Cpu", "cores": 2, "memory_bytes": 2**33, "system": "Linux 6", "file_system": "ext4"},
+    "machine": {
+        "processor": "Cpu",
+        "cores": 2,
+        "memory_bytes": 2**33,
+        "system": "Linux 6",
+        "file_system": "ext4",
+        "load_average_before": 0.3,
+    },
     "versions": {"python": "CPython 3.11.7", "lmdb": "not installed"},
     "sides": {"ours": "Keystead", "our_version": "0.1.0", "peer": "Redis", "peer_version": "7.0.15"},
     "scale": {"name": "quick", "rounds": 2, "load_seconds": 0.4},
