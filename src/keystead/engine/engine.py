@@ -211,7 +211,8 @@ class Engine:
 
     @author.setter
     def author(self, author: Author) -> None:
-        self.turn.author = author
+        if author is not self.turn.author:
+            self.turn.sign(author)
 
     def end_group(self, start: int) -> None:
         """Make everything recorded since `len(engine.ops)` was *start* one transaction."""

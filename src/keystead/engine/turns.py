@@ -27,31 +27,26 @@ class EncodedTurn(NamedTuple):
 class OpenTurn:
     """Collects operations. `record` is `ops.append` itself, the cheapest call there is; so `ops` is never replaced."""
 
-    __slots__ = ("_author", "_authors", "_groups", "next_part", "ops", "record")
+    __slots__ = ("_authors", "_groups", "author", "next_part", "ops", "record")
 
     def __init__(self) -> None:
         self.ops: list[tuple[Any, ...]] = []
         self.record = self.ops.append
-        self._author = SYSTEM
+        self.author = SYSTEM
+        """Who commits what is recorded now; changed by `sign`."""
         self._authors = [(0, SYSTEM)]
         self._groups: list[tuple[int, int]] = []
         self.next_part = 1
         """The number of the next part group; unique within a segment, so a start goes on from where the log ends."""
 
-    @property
-    def author(self) -> Author:
-        """Who commits the operations recorded from now on."""
-        return self._author
-
-    @author.setter
-    def author(self, author: Author) -> None:
-        if author is not self._author:
-            self._author = author
-            start = len(self.ops)
-            if self._authors[-1][0] == start:
-                self._authors[-1] = (start, author)  # the author before recorded nothing
-            else:
-                self._authors.append((start, author))
+    def sign(self, author: Author) -> None:
+        """What is recorded from now on is this author's."""
+        self.author = author
+        start = len(self.ops)
+        if self._authors[-1][0] == start:
+            self._authors[-1] = (start, author)  # the author before recorded nothing
+        else:
+            self._authors.append((start, author))
 
     def end_group(self, start: int) -> None:
         """Make the operations from *start* on one transaction; groups ended inside it are merged into it."""
@@ -64,7 +59,7 @@ class OpenTurn:
     def encode(self) -> EncodedTurn:
         """The turn as entries; the next turn begins, with the same author."""
         single = len(self._authors) == 1 and not self._groups
-        entries = [self._author, *self.ops] if single else self._entries()
+        entries = [self.author, *self.ops] if single else self._entries()
         transactions = len(self.ops) - sum(length - 1 for _, length in self._groups)
         parts: list[tuple[int, bytes]] = []
         payload = encode_entries(entries)
@@ -73,7 +68,7 @@ class OpenTurn:
             payload = encode_entries(entries)
         self.ops.clear()
         self._groups.clear()
-        self._authors[:] = [(0, self._author)]
+        self._authors[:] = [(0, self.author)]
         return EncodedTurn(transactions, parts, payload)
 
     def _entries(self) -> list[Any]:

@@ -82,7 +82,7 @@ class LocalExecutor:
         self.monitors = Monitors(self.tables)
         self.pauses = Pauses(self)
         self.sessions: dict[int, Session] = {}
-        self._author = engine.author
+        self._turn = engine.turn
         self._last_session_id = 0
         self._counts_ops()
         self._put_settings()
@@ -125,8 +125,8 @@ class LocalExecutor:
         done = len(replies)
         engine = self.engine
         now_ms = engine.clock.refresh()
-        if session.author is not self._author:
-            self._sign_as(session)
+        if session.author is not self._turn.author:
+            self._turn.sign(session.author)
         append = replies.append
         args: list[bytes] | None = None
         reply: bytes | Promise | None = None
@@ -167,7 +167,7 @@ class LocalExecutor:
     def run_later(self, session: Session, args: list[bytes], promise: Promise) -> None:
         """Execute a postponed command in the client's present state, and resolve its promise by the reply."""
         self.engine.clock.refresh()
-        self._sign_as(session)
+        self._turn.sign(session.author)
         try:
             reply = session.table[args[0]](session, args)
         except Exception as failure:
@@ -215,10 +215,6 @@ class LocalExecutor:
             timers["timeout"] = self.call_later(timeout_ms / 1000, partial(give_up, at_timeout))
         ask()
         return promise
-
-    def _sign_as(self, session: Session) -> None:
-        """What is recorded from now on is this client's."""
-        self.engine.author = self._author = session.author
 
     def failure_reply(self, args: list[bytes], failure: Exception) -> bytes:
         """The error reply for what a runner raised; counted. Failures that end the process are raised again."""
