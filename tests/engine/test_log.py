@@ -32,7 +32,7 @@ RESERVE = 4096
 class Stage:
     """A log on a simulated disk, at position 1000."""
 
-    def __init__(self, zero_step: int = 1 << 20) -> None:
+    def __init__(self) -> None:
         self.disk = SimulatedDisk(Image.of({PATH: {}}))
         self.directory = Directory(PATH, self.disk)
         file = self.directory.create("segment")
@@ -179,9 +179,9 @@ def test_any_other_error_is_final(stage: Stage, call: str) -> None:
     else:
         stage.disk.fault = Fault(1, errno.EIO, for_ever=True, only=call)
         stage.disk.calls = 0
+    payload = b"x" * RESERVE * 2 if call == "ftruncate" else b"x" * 100
     with pytest.raises(DiskFailure):
-        for _ in range(100):
-            stage.append(b"x" * RESERVE * 2 if call == "ftruncate" else b"x" * 100)
+        all(stage.append(payload) for _ in range(100))
 
 
 def test_room_is_asked_for_before_a_large_change(stage: Stage) -> None:
