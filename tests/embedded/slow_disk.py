@@ -21,7 +21,7 @@ WAIT_S = 20
 
 
 class SlowDisk(OperatingSystem):
-    """The real disk. While held, a sync of the log does not return; with `error` it fails; `no_space`: no file grows."""
+    """The real disk. Held, a sync of the log does not return; with `error` it fails; with `no_space` no file grows"""
 
     def __init__(self) -> None:
         self._may_sync = threading.Event()

@@ -75,11 +75,11 @@ class Calls(Generic[K, V]):
     def delete(self, key: K) -> Call[None]:
         """Remove the key. KeyError."""
 
-        def finish(former: bytes | None) -> None:
-            if former is None:
+        def finish(existed: bool) -> None:
+            if not existed:
                 raise KeyError(key)
 
-        return Call(changes.pop, (self._coding.key(key),), finish)
+        return Call(changes.delete, (self._coding.key(key),), finish)
 
     def delete_many(self, keys: Iterable[K]) -> Call[int]:
         """Remove keys; how many existed."""
@@ -95,24 +95,24 @@ class Calls(Generic[K, V]):
     def pop(self, key: K, default: Any = MISSING) -> Call[Any]:
         """Remove the key; its value, else *default*, else KeyError."""
 
-        def finish(former: bytes | None) -> Any:
-            if former is not None:
-                return self._coding.decoded(former)
+        def finish(found: tuple[V] | None) -> Any:
+            if found is not None:
+                return found[0]
             if default is MISSING:
                 raise KeyError(key)
             return default
 
-        return Call(changes.pop, (self._coding.key(key),), finish)
+        return Call(changes.pop, (self._coding.key(key), self._coding.decoded), finish)
 
     def popitem(self) -> Call[tuple[K, V]]:
         """Remove some key; it and its value. KeyError."""
 
-        def finish(found: tuple[bytes, bytes] | None) -> tuple[K, V]:
+        def finish(found: tuple[K, V] | None) -> tuple[K, V]:
             if found is None:
                 raise KeyError("the store is empty")
-            return self._coding.decoded_key(found[0]), self._coding.decoded(found[1])
+            return found
 
-        return Call(changes.pop_any, (), finish)
+        return Call(changes.pop_any, (self._coding.decoded_key, self._coding.decoded), finish)
 
     def setdefault(self, key: K, default: V) -> Call[V]:
         """Set the key if it is absent; the value it has now."""

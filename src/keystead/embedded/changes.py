@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from keystead.errors import ValueRefused
 
 if TYPE_CHECKING:
     from keystead.embedded.state import State
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 Seconds: TypeAlias = float | timedelta
 Moment: TypeAlias = float | datetime
@@ -119,27 +122,38 @@ def add(
     return total
 
 
-def pop(state: State, key: bytes) -> bytes | None:
-    """Remove the key; the value it had."""
+def delete(state: State, key: bytes) -> bool:
+    """Remove the key; whether it existed."""
     former, _ = state.read(key)
     if former is not None:
         state.delete(key)
-    return former
+    return former is not None
 
 
-def pop_any(state: State) -> tuple[bytes, bytes] | None:
+def pop(state: State, key: bytes, decode: Callable[[bytes], V]) -> tuple[V] | None:
+    """Remove the key; the value it had. One that cannot be decoded stays where it is."""
+    former, _ = state.read(key)
+    if former is None:
+        return None
+    value = decode(former)
+    state.delete(key)
+    return (value,)
+
+
+def pop_any(state: State, decode_key: Callable[[bytes], K], decode: Callable[[bytes], V]) -> tuple[K, V] | None:
     """Remove some key; it and the value it had. None when there is none."""
     key = state.any_key()
     if key is None:
         return None
-    value = pop(state, key)
-    assert value is not None
-    return key, value
+    name = decode_key(key)
+    found = pop(state, key, decode)
+    assert found is not None
+    return name, found[0]
 
 
 def delete_all(state: State, keys: Iterable[bytes]) -> int:
     """Remove every key of *keys*; how many of them existed."""
-    return sum(pop(state, key) is not None for key in keys)
+    return sum(delete(state, key) for key in keys)
 
 
 def expire(state: State, key: bytes, expires: Expiry) -> bool:

@@ -244,7 +244,7 @@ _DIRECT: Final[dict[Callable[..., Any], Callable[..., Any]]] = {
     changes.put_all: _put_all,
     changes.add: _add,
     changes.expire: _expire,
-    changes.pop: lambda ask, key: ask("GETDEL", key),
+    changes.delete: lambda ask, key: bool(ask("DEL", key)),
     changes.delete_all: lambda ask, keys: ask("DEL", *keys) if keys else 0,
     changes.put_if_absent: lambda ask, key, value: ask("SET", key, value, "NX", "GET"),
     changes.clear: lambda ask: ask("FLUSHDB"),
