@@ -168,7 +168,7 @@ def forge(directory: Directory, frames: list[tuple[int, bytes, int]], **header: 
     return CheckpointRecord("forged", 3, len(data), xxh3_64_hexdigest(data), 4096, 1, 0)
 
 
-SHARD_PAYLOAD = encode_entries((0, 0, {b"k": b"v"}, [5]))
+SHARD_PAYLOAD = encode_entries((0, 0, 2, {b"k": b"v"}, [5]))
 END_PAYLOAD = encode_entries(({number: number for number in range(16)}, 16))
 
 
@@ -183,9 +183,9 @@ END_PAYLOAD = encode_entries(({number: number for number in range(16)}, 16))
         [(MARK, b"", 0), (END, END_PAYLOAD, 0)],
         [(SHARD, b"", 1), (END, END_PAYLOAD, 1)],
         [(SHARD, encode_entries((0, SHARDS, {b"k": b"v"}, [])), 1), (END, END_PAYLOAD, 1)],
-        [(SHARD, encode_entries((0, -1, {b"k": b"v"}, [])), 1), (END, END_PAYLOAD, 1)],
-        [(SHARD, encode_entries((0, 0, {"text": b""}, [])), 1), (END, END_PAYLOAD, 1)],
-        [(SHARD, encode_entries((0, 0, {b"k": b"v"}, [5, 6])), 1), (END, END_PAYLOAD, 1)],
+        [(SHARD, encode_entries((0, -1, 2, {b"k": b"v"}, [])), 1), (END, END_PAYLOAD, 1)],
+        [(SHARD, encode_entries((0, 0, 2, {"text": b""}, [])), 1), (END, END_PAYLOAD, 1)],
+        [(SHARD, encode_entries((0, 0, 2, {b"k": b"v"}, [5, 6])), 1), (END, END_PAYLOAD, 1)],
         [(SHARD, SHARD_PAYLOAD, 2), (END, END_PAYLOAD, 1)],
         [(END, encode_entries(({0: 0}, 16)), 0)],
     ],

@@ -144,10 +144,8 @@ def test_files_of_other_people_are_left_alone() -> None:
 
     `keystead serve --dir . > keystead.log` would have lost its log, and worse.
     """
-    theirs = {
-        name: b"precious"
-        for name in ("server.log", "notes.tmp", "model.ckp", "segment-1.log", "segment-0000000001.log.0.broken")
-    }
+    names = ("server.log", "notes.tmp", "model.ckp", "segment-1.log", "segment-0000000001.log.0.broken")
+    theirs = dict.fromkeys(names, b"precious")
     disk = SimulatedDisk(Image.of({PATH: theirs}))
     opened(disk).close()
     disk.kill()
