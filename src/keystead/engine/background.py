@@ -41,6 +41,10 @@ class Task(Generic[T]):
             self._error = error
         self.done = True
 
+    def fail(self, error: BaseException) -> None:
+        """It could not even be begun."""
+        self._error, self.done = error, True
+
     def result(self) -> T:
         """What came of it; only when `done`."""
         if self._error is not None:
@@ -93,8 +97,13 @@ class ThreadBackground:
     def start(self, job: Callable[[], T]) -> Task[T]:
         """Begin a job in a thread of its own: jobs are rare, minutes apart."""
         task = Task(job)
-        self._thread = threading.Thread(target=task.run, name="keystead-maintenance", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=task.run, name="keystead-maintenance", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # no thread to be had: it is tried again in a second
+            task.fail(OSError(errno.EAGAIN, str(error)))
+        else:
+            self._thread = thread
         return task
 
     def compact(self, directory: Directory, number: int) -> CheckpointRecord:
@@ -121,7 +130,10 @@ class ThreadBackground:
             raise OSError(errno.ENOSPC, "no space for a checkpoint")
         if status != 0:
             raise CheckpointFailed(f"exit status {status}: {errors.decode('utf-8', 'replace').strip()[-500:]}")
-        return msgspec.json.decode(output, type=CheckpointRecord)
+        try:
+            return msgspec.json.decode(output, type=CheckpointRecord)
+        except msgspec.DecodeError as error:
+            raise CheckpointFailed(f"its process said {output[:500]!r}") from error
 
     def stop(self) -> None:
         """Kill a checkpoint's process and wait for the thread."""
