@@ -100,6 +100,20 @@ def test_a_read_that_fills_the_buffer_gives_the_turn_to_others(stage: Stage) -> 
     assert client.pipe.replies() == b"$100\r\n%b\r\n" % (b"x" * 100) * 200
 
 
+def test_many_short_commands_are_executed_in_several_turns(stage: Stage) -> None:
+    busy, other = Client(stage), Client(stage)
+    stage.executor.tables.normal[b"NOTE"] = lambda _session, args: stage.executed.append(args[1]) or b"+OK\r\n"
+    busy.sends(*[f"NOTE {number}" for number in range(1000)])
+    assert len(stage.executed) == resp_server.TURN_BATCHES * resp_server.BATCH_COMMANDS
+    other.sends("NOTE other")
+    assert stage.executed[-1] == b"other"
+    stage.loop.run()
+    assert stage.executed.count(b"other") == 1
+    assert [int(number) for number in stage.executed if number != b"other"] == list(range(1000))
+    assert busy.pipe.replies() == b"+OK\r\n" * 1000
+    assert busy.pipe.reading
+
+
 def test_a_command_cut_anywhere_is_answered_once(stage: Stage) -> None:
     client = Client(stage)
     data = array(b"ECHO", b"a") + array(b"ECHO", b"b")
