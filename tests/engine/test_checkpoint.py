@@ -182,7 +182,7 @@ END_PAYLOAD = encode_entries(({number: number for number in range(16)}, 16))
         [(END, END_PAYLOAD, 0), (SHARD, SHARD_PAYLOAD, 1)],
         [(MARK, b"", 0), (END, END_PAYLOAD, 0)],
         [(SHARD, b"", 1), (END, END_PAYLOAD, 1)],
-        [(SHARD, encode_entries((0, SHARDS, {b"k": b"v"}, [])), 1), (END, END_PAYLOAD, 1)],
+        [(SHARD, encode_entries((0, SHARDS, 2, {b"k": b"v"}, [])), 1), (END, END_PAYLOAD, 1)],
         [(SHARD, encode_entries((0, -1, 2, {b"k": b"v"}, [])), 1), (END, END_PAYLOAD, 1)],
         [(SHARD, encode_entries((0, 0, 2, {"text": b""}, [])), 1), (END, END_PAYLOAD, 1)],
         [(SHARD, encode_entries((0, 0, 2, {b"k": b"v"}, [5, 6])), 1), (END, END_PAYLOAD, 1)],

@@ -41,7 +41,7 @@ def test_operations_outside_groups_are_transactions_of_their_own() -> None:
 def test_a_group_is_one_transaction() -> None:
     """Its marker says how many operations belong to it."""
     turn = OpenTurn()
-    turn.author = ADA
+    turn.sign(ADA)
     turn.record(put(b"a"))
     start = len(turn.ops)
     turn.record(put(b"b"))
@@ -85,12 +85,12 @@ def test_a_group_of_less_than_two_needs_no_marker(operations: int) -> None:
 def test_each_author_is_named_once_before_what_they_did() -> None:
     """Who recorded nothing is not named."""
     turn = OpenTurn()
-    turn.author = ADA
+    turn.sign(ADA)
     turn.record(put(b"a"))
-    turn.author = BOB
-    turn.author = ADA
+    turn.sign(BOB)
+    turn.sign(ADA)
     turn.record(put(b"b"))
-    turn.author = BOB
+    turn.sign(BOB)
     turn.record(put(b"c"))
     first = entries_of(turn.encode())
     assert [entry for entry in first if isinstance(entry, Author)] == [ADA, ADA, BOB]
@@ -167,7 +167,7 @@ def test_replaying_a_turn_gives_what_was_recorded(committed: list[tuple[Author, 
         turn = OpenTurn()
         expected: dict[bytes, bytes] = {}
         for author, operations in committed:
-            turn.author = author
+            turn.sign(author)
             start = len(turn.ops)
             for key, length in operations:
                 turn.record(put(key, length))

@@ -17,15 +17,18 @@ from keystead.engine.format import (
     VERSION,
     BadHeader,
     FileHeader,
+    Frame,
     OtherVersion,
     checkpoint_name,
     decode_file_header,
+    decode_frame,
     encode_file_header,
     encode_frame,
-    frames,
+    frame_bytes,
 )
 from keystead.engine.keyspace import SHARDS
 from keystead.engine.manifest import CheckpointRecord
+from keystead.engine.values import value_bytes
 from keystead.errors import DamagedData, UnknownFormat
 
 if TYPE_CHECKING:
@@ -34,8 +37,11 @@ if TYPE_CHECKING:
     from keystead.engine.view import View
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_shard = msgspec.msgpack.Decoder(tuple[int, int, dict[bytes, bytes], list[int]]).decode
+_decode_shard = msgspec.msgpack.Decoder(tuple[int, int, int, dict[bytes, bytes], list[int]]).decode
 _decode_end = msgspec.msgpack.Decoder(tuple[dict[int, int], int]).decode
+
+
+WINDOW_BYTES = 1 << 20
 
 
 class Progress(NamedTuple):
@@ -82,7 +88,8 @@ class CheckpointWriter:
             for i in shards:
                 shard = keyspace.shards[i]
                 if shard:
-                    payload = _encode((number, i, *_in_order_of_expiry(shard, keyspace.expires[i])))
+                    size = sum(map(len, shard)) + sum(map(value_bytes, shard.values()))
+                    payload = _encode((number, i, size, *_in_order_of_expiry(shard, keyspace.expires[i])))
                     self._append(encode_frame(self._salt, self._record.length, SHARD, payload, number=len(shard)))
                     self._shard_frames += 1
                     yield
@@ -118,27 +125,36 @@ def read_checkpoint(
     """Put the *wanted* shards of a checkpoint into *view*. DamagedData names file and offset."""
     path = f"{directory.path}/{record.file}"
     try:
-        data = memoryview(directory.read(record.file))
+        file = directory.open(record.file)
     except FileNotFoundError:
         raise DamagedData(path, 0, "the file is missing") from None
-    if len(data) != record.length:
-        raise DamagedData(path, min(len(data), record.length), f"{record.length} bytes expected, found {len(data)}")
+    with file:
+        yield from _read(path, file, store_id, record, view, wanted)
+
+
+def _read(
+    path: str, file: File, store_id: int, record: CheckpointRecord, view: View, wanted: range
+) -> Iterator[Progress]:
+    size = file.size()
+    if size != record.length:
+        raise DamagedData(path, min(size, record.length), f"{record.length} bytes expected, found {size}")
     try:
-        header = read_header(path, store_id, CHECKPOINT_MAGIC, data)
+        header = read_header(path, store_id, CHECKPOINT_MAGIC, memoryview(file.read_at(0, FILE_HEADER.size)))
     except BadHeader as error:
         raise DamagedData(path, 0, str(error)) from error
     named = (record.number, record.position, record.sequence)
     if (header.number, header.base_position, header.first_sequence) != named:
         raise DamagedData(path, 0, "this is another checkpoint than the manifest names")
     offset, shard_frames, ended = FILE_HEADER.size, 0, False
-    for frame in frames(header.salt, data, offset):
+    for frame in _frames(file, header.salt, size):
         try:
             if frame.kind == SHARD and not ended:
-                number, i, shard, times = _decode_shard(frame.payload)
+                number, i, payload_bytes, shard, times = _decode_shard(frame.payload)
                 if not 0 <= i < SHARDS or frame.number != len(shard) or len(times) > len(shard):
                     raise DamagedData(path, offset, f"shard {i} of keyspace {number} contradicts itself")
                 if i in wanted:
                     keyspace = view.keyspace(number)
+                    keyspace.payload_bytes += payload_bytes
                     keyspace.shards[i] = cast("dict[bytes, Value]", shard)
                     keyspace.expires[i] = dict(zip(shard, view.times.share_all(times), strict=False))
                 shard_frames += 1
@@ -151,10 +167,26 @@ def read_checkpoint(
         except (msgspec.DecodeError, KeyError, IndexError) as error:
             raise DamagedData(path, offset, f"a frame's content makes no sense: {error}") from error
         offset = frame.end
-        yield Progress(offset, len(data))
-    if offset != len(data) or not ended:
+        yield Progress(offset, size)
+    if offset != size or not ended:
         raise DamagedData(path, offset, "a frame's checksum does not match")
     view.next_sequence, view.time_ms = record.sequence, record.time_ms
+
+
+def _frames(file: File, salt: int, size: int) -> Iterator[Frame]:
+    """The chain of good frames, read a window at a time: the file may be as large as the memory of the machine."""
+    offset = FILE_HEADER.size
+    while offset < size:
+        window = memoryview(file.read_at(offset, min(WINDOW_BYTES, size - offset)))
+        if frame_bytes(window, 0) > len(window):
+            window = memoryview(file.read_at(offset, min(frame_bytes(window, 0), size - offset)))
+        end = offset
+        while (frame := decode_frame(salt, window, end - offset, offset)) is not None:
+            yield frame
+            end = frame.end
+        if end == offset:
+            return
+        offset = end
 
 
 def _in_order_of_expiry(shard: dict[bytes, Value], expires: dict[bytes, int]) -> tuple[dict[bytes, Value], list[int]]:

@@ -185,9 +185,9 @@ class Engine:
             if found is not None:
                 keyspace.shards = found.shards
                 keyspace.expires = [expires or NO_EXPIRIES for expires in found.expires]
-                keyspace.payload_bytes = sum(
-                    sum(map(len, shard)) + sum(map(len, shard.values())) for shard in found.shards
-                )
+                if view.replayed:
+                    found.count_payload()
+                keyspace.payload_bytes = found.payload_bytes
             self.databases.append(Database(number, keyspace))
         self.check_refusal()
 
@@ -274,17 +274,25 @@ class Engine:
         """
         if not self.ops:
             return self.open_turn - 1
-        encoded = self.turn.encode()
-        frames = [(PART, payload, group) for group, payload in encoded.parts]
-        frames.append((COMMIT, encoded.payload, encoded.transactions))
+        if self.failed is not None:
+            raise self.failed
+        log = self.log
+        transactions, parts, payload = self.turn.encode()
+        frames = [(COMMIT, payload, transactions)]
+        if parts:
+            frames[:0] = [(PART, part, group) for group, part in parts]
         turn = self.open_turn
-        self.open_turn += 1
-        written = self._final(lambda: self.log.append(frames, self.clock.now_ms))
-        self.log.next_sequence += encoded.transactions
+        self.open_turn = turn + 1
+        try:
+            written = log.append(frames, self.clock.now_ms)
+        except DiskFailure as failure:
+            self.failed = failure
+            raise
+        log.next_sequence += transactions
         self._idle_steps = 0
         if written:
             self._appended(turn)
-        if self.log.starved or self.log.position - self._memory_checked_at > MEMORY_CHECK_BYTES:
+        if log.starved or log.position - self._memory_checked_at > MEMORY_CHECK_BYTES:
             self.check_refusal()
         return turn
 
@@ -293,7 +301,10 @@ class Engine:
         if self.options.fsync != "always":
             # The choice was made to answer before the sync: nothing waits, and nothing is hidden.
             self.durable_turn = turn
-            for keyspace in self._keyspaces_with_images():
+            for database in self.databases:
+                if database.keyspace.open_before:
+                    database.keyspace.forget_before_images()
+            for _, keyspace in self._replaced:
                 keyspace.forget_before_images()
 
     def begin_sync(self) -> SyncTicket | None:

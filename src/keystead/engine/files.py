@@ -115,7 +115,8 @@ class File:
 
     def write_at(self, offset: int, data: bytes | memoryview) -> None:
         """Write all of *data*. OSError; part of it may be written then."""
-        write_all(self._system, self.descriptor, data, offset)
+        if self._system.pwrite(self.descriptor, data, offset) != len(data):
+            write_all(self._system, self.descriptor, data, offset)
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to *length* bytes; fewer only at the end of the file."""

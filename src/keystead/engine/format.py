@@ -65,8 +65,8 @@ def encode_frame(
     return _CHECKSUM.pack(checksum(covered, salt + offset & MASK_64)) + covered
 
 
-def decode_frame(salt: int, data: memoryview, offset: int) -> Frame | None:
-    """The good frame that begins at *offset* of the file whose bytes are *data*, or None."""
+def decode_frame(salt: int, data: memoryview, offset: int, base: int = 0) -> Frame | None:
+    """The good frame at *offset* of *data*, which are the file's bytes from *base* on; or None."""
     if offset + FRAME_HEADER.size > len(data):
         return None
     expected, length, kind, number, first_sequence, time_ms, durable = FRAME_HEADER.unpack_from(data, offset)
@@ -74,10 +74,18 @@ def decode_frame(salt: int, data: memoryview, offset: int) -> Frame | None:
     padded_end = end + -(FRAME_HEADER.size + length) % FRAME_ALIGNMENT
     if not kind or padded_end > len(data):
         return None
-    if checksum(data[offset + _CHECKSUM.size : padded_end], salt + offset & MASK_64) != expected:
+    if checksum(data[offset + _CHECKSUM.size : padded_end], salt + base + offset & MASK_64) != expected:
         return None
     payload = data[offset + FRAME_HEADER.size : end]
-    return Frame(offset, padded_end, kind, number, first_sequence, time_ms, durable, payload)
+    return Frame(base + offset, base + padded_end, kind, number, first_sequence, time_ms, durable, payload)
+
+
+def frame_bytes(data: memoryview, offset: int) -> int:
+    """How long the frame at *offset* says it is, padding included; 0 where not even its header is there."""
+    if offset + FRAME_HEADER.size > len(data):
+        return 0
+    length: int = FRAME_HEADER.unpack_from(data, offset)[1]
+    return FRAME_HEADER.size + length + -(FRAME_HEADER.size + length) % FRAME_ALIGNMENT
 
 
 def frames(salt: int, data: memoryview, offset: int) -> Iterator[Frame]:

@@ -130,9 +130,10 @@ class Log:
     def _write(self, chunks: list[bytes]) -> bool:
         segment = self.segment
         end = segment.end
+        write_at = segment.file.write_at
         try:
             for chunk in chunks:
-                segment.file.write_at(end, chunk)
+                write_at(end, chunk)
                 end += len(chunk)
         except OSError as error:
             if error.errno not in NO_SPACE:
@@ -144,8 +145,10 @@ class Log:
             segment.digest.update(chunk)
         segment.end = end
         # Zeros go only where nothing was written: this write may have reached beyond what was reserved.
-        segment.zeroed = max(segment.zeroed, end)
-        segment.allocated = max(segment.allocated, end)
+        if end > segment.zeroed:
+            segment.zeroed = end
+        if end > segment.allocated:
+            segment.allocated = end
         if not self._unsynced or self._unsynced[-1] is not segment.file:
             self._unsynced.append(segment.file)
         if end + ZERO_STEP_BYTES // 2 > segment.zeroed:

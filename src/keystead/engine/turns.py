@@ -5,7 +5,7 @@ Owns: transactions, groups and authors within a turn. Must not know: keyspaces, 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from keystead.engine import operations as op
 from keystead.engine.operations import SYSTEM, Author, encode_entries
@@ -15,12 +15,17 @@ SPLIT_BYTES = 1 << 20
 PART_BYTES = 1 << 18
 LARGE_TRANSACTION_BYTES = 1 << 16
 
+Parts: TypeAlias = list[tuple[int, bytes]]
+"""Part frames: their group's number and their payload."""
+
+NO_PARTS: Final[Parts] = []
+
 
 class EncodedTurn(NamedTuple):
     """A turn's frames: the parts that travel before, each (group, payload), and the commit frame's payload."""
 
     transactions: int
-    parts: list[tuple[int, bytes]]
+    parts: Parts
     payload: bytes
 
 
@@ -60,9 +65,13 @@ class OpenTurn:
         """The turn as entries; the next turn begins, with the same author."""
         single = len(self._authors) == 1 and not self._groups
         entries = [self.author, *self.ops] if single else self._entries()
-        transactions = len(self.ops) - sum(length - 1 for _, length in self._groups)
-        parts: list[tuple[int, bytes]] = []
         payload = encode_entries(entries)
+        if single and len(payload) <= SPLIT_BYTES:  # nearly always
+            encoded = EncodedTurn(len(self.ops), NO_PARTS, payload)
+            self.ops.clear()
+            return encoded
+        transactions = len(self.ops) - sum(length - 1 for _, length in self._groups)
+        parts: Parts = []
         if len(payload) > SPLIT_BYTES:
             entries, parts = self._split(entries)
             payload = encode_entries(entries)

@@ -25,7 +25,7 @@ from keystead.engine.operations import (
     SetExpiry,
     decode_entries,
 )
-from keystead.engine.values import SharedTimes
+from keystead.engine.values import SharedTimes, value_bytes
 
 if TYPE_CHECKING:
     from keystead.engine.values import Value
@@ -40,11 +40,17 @@ class ReplayError(Exception):
 class KeyspaceView:
     """Values and expiries of one keyspace, by shard."""
 
-    __slots__ = ("expires", "shards")
+    __slots__ = ("expires", "payload_bytes", "shards")
 
     def __init__(self) -> None:
+        self.payload_bytes = 0
+        """As the checkpoint says; counted again by `count_payload` where the log has changed anything since."""
         self.shards: list[dict[bytes, Value]] = [{} for _ in range(SHARDS)]
         self.expires: list[dict[bytes, int]] = [{} for _ in range(SHARDS)]
+
+    def count_payload(self) -> None:
+        """Add up the keys and values that are there."""
+        self.payload_bytes = sum(sum(map(len, shard)) + sum(map(value_bytes, shard.values())) for shard in self.shards)
 
 
 _NONE = KeyspaceView()
@@ -64,6 +70,8 @@ class View:
         self.next_keyspace = DATABASES
         self.next_sequence = 1
         self.time_ms = 0
+        self.replayed = False
+        """Whether anything of the log has been applied, beyond a checkpoint."""
         self.times = SharedTimes()
         self.next_part = 1
         """The number of the next part group: above those in the segment that is being read."""
@@ -89,6 +97,7 @@ class View:
 
     def commit(self, entries: Iterable[Entry], first_sequence: int, transactions: int, time_ms: int) -> None:
         """Apply one commit frame. ReplayError."""
+        self.replayed = True
         rebound = self._apply(entries)
         if rebound:
             # Only now: between the two binds of a swap one of its keyspaces is shown by no database.
