@@ -19,6 +19,7 @@ from xxhash import xxh3_64_intdigest as digest
 
 from keystead.engine import operations as op
 from keystead.engine.before_images import BeforeImages, Image, Rebound, Unpatch
+from keystead.engine.operations import PUT
 from keystead.engine.values import EXPIRY_OVERHEAD_BYTES, KEY_OVERHEAD_BYTES, SharedTimes, Value, value_bytes
 
 if TYPE_CHECKING:
@@ -277,7 +278,7 @@ class Keyspace:
         old = shard.get(key)
         self.open_before.setdefault(key, (old, 0))
         shard[key] = value
-        self._record((op.PUT, self.id, key, value))
+        self._record((PUT, self.id, key, value))
         if old is None:
             self._added(key, value)
         elif type(old) is bytearray:
@@ -302,7 +303,7 @@ class Keyspace:
             self._record((op.PUT_EXPIRING, self.id, key, value, expires_at_ms))
         else:
             self.expires[i].pop(key, None)
-            self._record((op.PUT, self.id, key, value))
+            self._record((PUT, self.id, key, value))
         if old is None:
             self._added(key, value)
         else:
