@@ -5,7 +5,6 @@ The modules log under "keystead" and choose nothing; an embedding program keeps 
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import UTC, datetime
 from typing import Final
@@ -49,6 +48,8 @@ class JsonLines(logging.Formatter):
     """One object a line; what was logged with `extra=` becomes fields of it."""
 
     def format(self, record: logging.LogRecord) -> str:
+        import json
+
         fields = {
             "ts": _moment(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -81,6 +80,8 @@ def rewrite(settings: Settings, started_with: Settings) -> None:
 
 
 def _set_line(lines: list[str], setting: Setting, text: str) -> None:
+    import json
+
     # JSON's string escapes are all TOML's; every kind takes its value as text.
     line = f"{setting.name} = {json.dumps(text, ensure_ascii=False)}"
     suffix = "(-file)?" if setting.secret else ""

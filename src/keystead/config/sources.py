@@ -7,10 +7,8 @@ always an error, because a misspelt limit is no limit.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +52,16 @@ def load(options: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
 
 def suggestion(name: str, candidates: Iterable[str], before: str = "") -> str:
     """The end of a message about an unknown name: "; did you mean --port?", or nothing."""
+    from difflib import get_close_matches
+
     close = get_close_matches(name, list(candidates), n=1, cutoff=0.5)
     return f"; did you mean {before}{close[0]}?" if close else ""
 
 
 def suggested_setting(name: str) -> str | None:
     """The setting that somebody who wrote `name` most likely wants; Redis' names lead to ours."""
+    from difflib import get_close_matches
+
     by_name = {setting.redis_name: setting.name for setting in declared().values()} | {n: n for n in _known_names()}
     close = get_close_matches(name, by_name, n=1, cutoff=0.5)
     return by_name[close[0]] if close else None
@@ -95,6 +97,8 @@ def _environment_name(name: str) -> str:
 
 
 def _from_file(path: Path) -> Iterator[_Given]:
+    import tomllib  # 5 ms that a start without a file need not spend
+
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
