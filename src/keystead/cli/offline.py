@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,11 +15,10 @@ from keystead.engine.clock import wall_clock_ms
 from keystead.engine.engine import Engine, Options
 from keystead.engine.files import Directory, DirectoryLock
 from keystead.engine.manifest import MANIFEST_NAME, Manifest
+from keystead.engine.opening import STORED
 from keystead.engine.recovery import Recovered, recover
 from keystead.engine.view import View
 from keystead.errors import DamagedData, DirectoryUnusable, KeysteadError, UnknownFormat
-
-_OURS = re.compile(rf"{MANIFEST_NAME}|segment-\d+\.log|checkpoint-\d+\.ckp")
 
 
 class LockedStore(NamedTuple):
@@ -50,7 +48,8 @@ def refuse_missing(path: Path) -> None:
     """Raise when there is no store at *path*: a command that only reads must not make one."""
     if not path.is_dir():
         raise DirectoryUnusable(str(path), "there is no such directory" if not path.exists() else "it is a file")
-    if not any(_OURS.fullmatch(entry.name) for entry in path.iterdir()):
+    names = [entry.name for entry in path.iterdir()]
+    if MANIFEST_NAME not in names and not any(STORED.fullmatch(name) for name in names):
         raise DirectoryUnusable(str(path), "there is no Keystead data in it")
 
 
