@@ -173,14 +173,16 @@ class Stage:
         self.loop = ManualLoop()
         self.engine = Engine.open(str(directory))
         self.failures: list[DiskFailure] = []
-        self.turns = Turns(cast("asyncio.AbstractEventLoop", self.loop), self.engine, self.failures.append)
+        self.now_s = 1000.0
+        loop = cast("asyncio.AbstractEventLoop", self.loop)
+        self.turns = Turns(loop, self.engine, self.failures.append, clock_s=lambda: self.now_s)
         self.helper = ManualHelper()
         if helper:
             self.turns.helper = self.helper
         self.executor = LocalExecutor(self.engine, settings or Settings(), call_later=self.loop.call_later)
         self.promises: list[Promise] = []
         self.executed: list[bytes] = []
-        self.server = RespServer(cast("asyncio.AbstractEventLoop", self.loop), self.executor, self.turns)
+        self.server = RespServer(loop, self.executor, self.turns)
         for name, runner in self._runners().items():
             self.executor.tables.normal[name] = runner
 

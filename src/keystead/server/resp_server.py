@@ -356,6 +356,8 @@ class Connection(asyncio.BufferedProtocol):
         self._backlog = None
         if self._ended:
             self._close_when_drained()
+        elif batches and not self._reading:
+            self._yield_turn()  # it had this turn; the loop would read it once more in it
         elif not self._reading and not self._yielding:
             self._reading = True
             self._transport.resume_reading()

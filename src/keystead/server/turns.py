@@ -45,11 +45,16 @@ class Turns:
     """Ends the turns of one engine. After a DiskFailure, which `on_failure` is told once, nothing is released."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, engine: Engine, on_failure: Callable[[DiskFailure], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        engine: Engine,
+        on_failure: Callable[[DiskFailure], None],
+        clock_s: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._loop = loop
         self._engine = engine
         self._on_failure = on_failure
+        self._clock_s = clock_s
         self.helper: Syncer | None = None
         self.flush: Callable[[], None] = lambda: None
         """Writes the replies that did not have to wait."""
@@ -143,10 +148,10 @@ class Turns:
 
     def _sync(self) -> None:
         if self._may_sync_in_place():
-            syncs, began_s = self._engine.log.syncs, time.perf_counter()
+            syncs, began_s = self._engine.log.syncs, self._clock_s()
             self._engine.sync()
             if self._engine.log.syncs > syncs:  # else there was nothing to sync, which is no measure of the disk
-                self._average_s += _WEIGHT * (time.perf_counter() - began_s - self._average_s)
+                self._average_s += _WEIGHT * (self._clock_s() - began_s - self._average_s)
         else:
             self._begin_elsewhere()
 
@@ -154,7 +159,7 @@ class Turns:
         """In place is quickest, but holds everybody up: only while everybody waits, and the disk is in good health."""
         if self.helper is None:
             return True
-        now_s = time.perf_counter()
+        now_s = self._clock_s()
         if self.plain_reads:
             self.plain_reads = False
             self._plain_read_at_s = now_s
@@ -175,7 +180,7 @@ class Turns:
             assert self.helper is not None, "only a server without a helper syncs in place always"
             self._ticket = ticket
             self._covered, self._waiting = self._waiting, []
-            self._began_s = time.perf_counter()
+            self._began_s = self._clock_s()
             self.helper.request(ticket.descriptors)
 
     def synced(self) -> None:
@@ -183,7 +188,7 @@ class Turns:
         ticket = self._ticket
         if ticket is None or self._failed:
             return
-        self._average_s += _WEIGHT * (time.perf_counter() - self._began_s - self._average_s)
+        self._average_s += _WEIGHT * (self._clock_s() - self._began_s - self._average_s)
         self._engine.finish_sync(ticket)
         self._ticket = None
         covered, self._covered = self._covered, []
