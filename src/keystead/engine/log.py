@@ -222,7 +222,7 @@ class Log:
         header = encode_file_header(
             self._store_id, FileHeader(SEGMENT_MAGIC, salt, number, base, first_sequence, time_ms)
         )
-        allocated = file.size()
+        allocated = self._reserve_bytes  # by `zero_fill`
         self.retired.append(old)
         self.segment = Segment(file, number, salt, base, first_sequence, 0, xxh3_64(), time_ms, allocated, allocated)
         self._write([header])
