@@ -199,8 +199,8 @@ class Fault(NamedTuple):
     call: int
     error: int
     for_ever: bool = False
-    only: str | None = None
-    """Count and fail only calls of this name."""
+    only: tuple[str, ...] = ()
+    """Count and fail only calls of these names; of any when there is none."""
 
 
 class SimulatedDisk:
@@ -292,7 +292,7 @@ class SimulatedDisk:
     def _call(self, name: str, path: str) -> bool:
         """Note a call and fail it if it is its turn; True when it is a write that shall be short."""
         fault = self.fault
-        if fault is not None and fault.only is not None and fault.only != name:
+        if fault is not None and fault.only and name not in fault.only:
             return False
         self.calls += 1
         if self.trace is not None:

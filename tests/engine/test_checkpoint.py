@@ -146,7 +146,7 @@ def test_what_is_abandoned_leaves_nothing(disk: SimulatedDisk, directory: Direct
 
 def test_a_header_that_cannot_be_written_leaves_no_descriptor(disk: SimulatedDisk, directory: Directory) -> None:
     """The next attempt comes in a second, and the one after it."""
-    disk.fault = Fault(1, errno.ENOSPC, only="pwrite")
+    disk.fault = Fault(1, errno.ENOSPC, only=("pwrite",))
     with pytest.raises(OSError, match="No space"):
         CheckpointWriter(directory, STORE_ID, 3, View(SEED), 0)
     assert disk.open_descriptors == []

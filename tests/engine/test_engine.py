@@ -453,7 +453,7 @@ def test_a_failed_sync_is_final(engine: Engine, disk: SimulatedDisk, error: int)
     keyspace.put(b"k", b"v")
     engine.end_turn()
     disk.calls = 0
-    disk.fault = Fault(1, error, only="sync")
+    disk.fault = Fault(1, error, only=("sync",))
     with pytest.raises(DiskFailure, match="syncing"):
         engine.sync()
     for action in (engine.sync, engine.begin_sync, lambda: engine.housekeep(1)):

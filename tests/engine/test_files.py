@@ -126,12 +126,12 @@ def test_short_reads_are_completed(directory: Directory, disk: SimulatedDisk, mo
 def test_every_failed_sync_is_a_disk_failure(disk: SimulatedDisk, directory: Directory, error: int) -> None:
     """Rule 5, the full disk included: nobody can take it for one that may be tried again."""
     file = directory.create("f")
-    disk.fault = Fault(1, error, only="sync")
+    disk.fault = Fault(1, error, only=("sync",))
     disk.calls = 0
     with pytest.raises(DiskFailure, match="syncing f"):
         file.sync()
     for sync in (directory.sync, directory.sync_in_parent):
-        disk.fault = Fault(1, error, only="sync_directory")
+        disk.fault = Fault(1, error, only=("sync_directory",))
         disk.calls = 0
         with pytest.raises(DiskFailure, match="syncing /home"):
             sync()
@@ -139,7 +139,7 @@ def test_every_failed_sync_is_a_disk_failure(disk: SimulatedDisk, directory: Dir
 
 def test_a_parent_that_may_not_be_read_is_left_alone(disk: SimulatedDisk, directory: Directory) -> None:
     """Somebody else made the data directory, and made it durable."""
-    disk.fault = Fault(1, errno.EACCES, only="sync_directory")
+    disk.fault = Fault(1, errno.EACCES, only=("sync_directory",))
     disk.calls = 0
     directory.sync_in_parent()
     assert disk.faults_met == 1
@@ -248,7 +248,7 @@ def test_an_unusable_directory_is_named_with_the_reason(tmp_path: Path) -> None:
 def test_a_file_system_without_locks_is_unusable() -> None:
     """And not a store that somebody else holds."""
     disk = SimulatedDisk(EMPTY_DISK)
-    disk.fault = Fault(1, errno.ENOLCK, only="lock")
+    disk.fault = Fault(1, errno.ENOLCK, only=("lock",))
     with pytest.raises(DirectoryUnusable, match="cannot be locked"):
         DirectoryLock.acquire(PATH, system=disk)
     assert disk.open_descriptors == []
@@ -257,7 +257,7 @@ def test_a_file_system_without_locks_is_unusable() -> None:
 def test_a_holder_that_cannot_be_named_holds_all_the_same() -> None:
     """On a full disk there is no room for the name: the start must not fail for that."""
     disk = SimulatedDisk(EMPTY_DISK)
-    disk.fault = Fault(1, errno.ENOSPC, for_ever=True, only="pwrite")
+    disk.fault = Fault(1, errno.ENOSPC, for_ever=True, only=("pwrite",))
     lock = DirectoryLock.acquire(PATH, system=disk)
     with pytest.raises(StoreLocked) as caught:
         DirectoryLock.acquire(PATH, system=disk)

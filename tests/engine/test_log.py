@@ -177,7 +177,7 @@ def test_any_other_error_is_final(stage: Stage, call: str) -> None:
     if call == "ftruncate":
         stage.disk.fault = Fault(stage.disk.calls + 2, errno.EIO, for_ever=True)
     else:
-        stage.disk.fault = Fault(1, errno.EIO, for_ever=True, only=call)
+        stage.disk.fault = Fault(1, errno.EIO, for_ever=True, only=(call,))
         stage.disk.calls = 0
     payload = b"x" * RESERVE * 2 if call == "ftruncate" else b"x" * 100
     with pytest.raises(DiskFailure):
@@ -197,7 +197,7 @@ def test_room_is_asked_for_before_a_large_change(stage: Stage) -> None:
     stage.disk.capacity = None
     stage.log.resume()
     assert stage.log.has_room(1)
-    stage.disk.fault = Fault(1, errno.EIO, for_ever=True, only="allocate")
+    stage.disk.fault = Fault(1, errno.EIO, for_ever=True, only=("allocate",))
     stage.disk.calls = 0
     with pytest.raises(DiskFailure):
         stage.log.has_room(100 * RESERVE)
@@ -285,7 +285,7 @@ def test_a_header_that_meets_a_full_disk_is_held_too(stage: Stage) -> None:
     """It should not, for the space was prepared; but file systems that copy on write make no promises."""
     prepare(stage)
     stage.append()
-    stage.disk.fault = Fault(1, errno.ENOSPC, only="pwrite")
+    stage.disk.fault = Fault(1, errno.ENOSPC, only=("pwrite",))
     stage.disk.calls = 0
     stage.log.switch(50)
     assert stage.log.holding

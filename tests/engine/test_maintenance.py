@@ -373,7 +373,7 @@ def test_a_shortage_during_maintenance_is_waited_for(error: int) -> None:
     while stage.engine.log.segment.end < SMALL.segment_bytes:
         stage.write()
     stage.disk.calls = 0
-    stage.disk.fault = Fault(1, error, for_ever=True, only="open")
+    stage.disk.fault = Fault(1, error, for_ever=True, only=("open",))
     for _ in range(5):
         stage.housekeep()
         stage.write()
@@ -394,7 +394,7 @@ def test_a_broken_disk_during_maintenance_is_final(call: str) -> None:
     while stage.engine.log.segment.end < SMALL.segment_bytes:
         stage.write()
     stage.disk.calls = 0
-    stage.disk.fault = Fault(1, errno.EIO, only=call)
+    stage.disk.fault = Fault(1, errno.EIO, only=(call,))
     with pytest.raises(DiskFailure):
         stage.engine.housekeep(1)
     durable = stage.engine.durable_turn
@@ -411,7 +411,7 @@ def test_a_full_disk_that_shows_at_a_sync_is_final(call: str) -> None:
     while stage.engine.log.segment.end < SMALL.segment_bytes:
         stage.write()
     stage.disk.calls = 0
-    stage.disk.fault = Fault(1, errno.ENOSPC, only=call)
+    stage.disk.fault = Fault(1, errno.ENOSPC, only=(call,))
     with pytest.raises(DiskFailure):
         stage.engine.housekeep(1)
 

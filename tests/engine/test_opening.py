@@ -252,7 +252,7 @@ def test_a_start_after_a_failed_sync_trusts_the_page_cache_with_nothing() -> Non
     for key in (b"b", b"c", b"d"):
         put(engine, key, b"v", acknowledged=False)
     disk.calls = 0
-    disk.fault = Fault(1, errno.EIO, only="sync")
+    disk.fault = Fault(1, errno.EIO, only=("sync",))
     with pytest.raises(DiskFailure):
         engine.sync()
     disk.kill()
