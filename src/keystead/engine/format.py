@@ -28,8 +28,8 @@ PART = 2
 MARK = 3
 SHARD = 4
 END = 5
-SEGMENT_KINDS = frozenset((COMMIT, PART, MARK))
-CHECKPOINT_KINDS = frozenset((SHARD, END))
+_SEGMENT_KINDS = frozenset(bytes((kind, 0, 0, 0)) for kind in (COMMIT, PART, MARK))
+"""With the zeros that stand behind the kind."""
 
 PADDING = [bytes(n) for n in range(FRAME_ALIGNMENT)]
 
@@ -104,7 +104,9 @@ def frames_beyond(salt: int, data: memoryview, offset: int) -> Iterator[Frame]:
     while offset + FRAME_HEADER.size <= len(data):
         if not any(data[offset : offset + FRAME_ALIGNMENT]):  # a checksum of zero is passed over: once in 2**64 frames
             offset = next_nonzero(data, offset) // FRAME_ALIGNMENT * FRAME_ALIGNMENT
-        frame = decode_frame(salt, data, offset)
+        # Looked at first, or noise would be hashed megabytes at a time, wherever it happens to read as a length.
+        may_be = bytes(data[offset + 12 : offset + 16]) in _SEGMENT_KINDS
+        frame = decode_frame(salt, data, offset) if may_be else None
         if frame is not None:
             yield frame
             offset = frame.end
