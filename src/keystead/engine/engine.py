@@ -292,7 +292,7 @@ class Engine:
         self._idle_steps = 0
         if written:
             self._appended(turn)
-        if log.starved or log.position - self._memory_checked_at > MEMORY_CHECK_BYTES:
+        if log.starved or (self.options.maxmemory and log.position - self._memory_checked_at > MEMORY_CHECK_BYTES):
             self.check_refusal()
         return turn
 

@@ -92,9 +92,11 @@ class OperatingSystem:
 
 def write_all(system: System, fd: int, data: bytes | memoryview, offset: int) -> None:
     """pwrite until all is written."""
-    written = system.pwrite(fd, data, offset)
-    if written == len(data):
-        return
+    write_rest(system, fd, data, offset, 0)
+
+
+def write_rest(system: System, fd: int, data: bytes | memoryview, offset: int, written: int) -> None:
+    """pwrite until all is written, of which the first *written* bytes are."""
     view = memoryview(data)
     while written < len(view):
         count = system.pwrite(fd, view[written:], offset + written)
@@ -115,8 +117,9 @@ class File:
 
     def write_at(self, offset: int, data: bytes | memoryview) -> None:
         """Write all of *data*. OSError; part of it may be written then."""
-        if self._system.pwrite(self.descriptor, data, offset) != len(data):
-            write_all(self._system, self.descriptor, data, offset)
+        written = self._system.pwrite(self.descriptor, data, offset)
+        if written != len(data):
+            write_rest(self._system, self.descriptor, data, offset, written)
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to *length* bytes; fewer only at the end of the file."""
