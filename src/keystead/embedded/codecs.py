@@ -109,7 +109,7 @@ def _pickle() -> Codec[Any]:
     return Codec("pickle", encode, decode)
 
 
-raw: Final[Codec[bytes]] = Codec("raw", bytes.__bytes__, bytes, decimal=True)
+raw: Final[Codec[bytes]] = Codec("raw", bytes.__bytes__, bytes.__bytes__, decimal=True)
 """Bytes as they are; `values=bytes` means this."""
 
 text: Final[Codec[str]] = Codec("text", str.encode, bytes.decode, decimal=True)
@@ -141,7 +141,7 @@ class KeyCodec(Generic[K]):
 
 
 STR_KEYS: Final = KeyCodec(str, str.encode, bytes.decode)
-BYTES_KEYS: Final = KeyCodec(bytes, bytes.__bytes__, bytes)
+BYTES_KEYS: Final = KeyCodec(bytes, bytes.__bytes__, bytes.__bytes__)
 
 
 def key_codec(keys: object) -> KeyCodec[Any]:

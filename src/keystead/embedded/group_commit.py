@@ -239,11 +239,8 @@ class GroupCommit:
 
     @staticmethod
     def _sync(ticket: SyncTicket) -> None:
-        try:
-            for file in ticket.files:
-                file.sync()
-        except OSError as error:
-            raise DiskFailure(f"syncing the log: {error.strerror}") from error
+        for file in ticket.files:
+            file.sync()
 
     def _fail(self, failure: DiskFailure, riders: list[ThreadGate | LoopGate]) -> None:
         """Everybody who waits is let go, and finds the failure."""
