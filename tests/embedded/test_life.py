@@ -194,7 +194,8 @@ def test_a_child_neither_keeps_nor_releases_the_lock_of_its_parent(tmp_path: Pat
         db["a"] = b"1"
         child = os.fork()
         if child == 0:
-            time.sleep(0.5)  # outlives the parent, and would keep its lock
+            os.close(1), os.close(2)
+            time.sleep(5)  # outlives the parent, and would keep its lock
             os._exit(0)
         locked = os.fork()
         if locked == 0:

@@ -244,3 +244,37 @@ def test_a_change_by_another_is_a_conflict_over_a_server(redis) -> None:
             other["b"] = b"2"  # not read: no conflict
             tx["a"] = b"4"
         assert one["a"] == b"4"
+
+
+def test_in_process_each_change_is_one_transaction_of_the_log(tmp_path) -> None:
+    with keystead.open(tmp_path) as db:
+        log = db._shared.engine.log  # type: ignore[attr-defined]
+
+        def transact() -> None:
+            with db.transaction() as tx:
+                tx.clear()
+                tx.update(x=b"1", y=b"2")
+                tx.expire("x", 100)
+
+        for change in (
+            lambda: db.update(a=b"1", b=b"2", c=b"3"),
+            transact,
+            lambda: db.delete_many(["x", "y"]),
+            lambda: db.set("a", b"1", ttl=5),
+            lambda: db.increment("n"),
+            db.clear,
+        ):
+            before = log.next_sequence
+            change()
+            assert log.next_sequence - before == 1
+
+
+def test_in_process_a_new_expiry_does_not_log_the_value_again(tmp_path) -> None:
+    with keystead.open(tmp_path) as db:
+        db["a"] = bytes(50_000)
+        log = db._shared.engine.log  # type: ignore[attr-defined]
+        before = log.position
+        with db.transaction() as tx:
+            tx.expire("a", 100)
+        assert log.position - before < 1000
+        assert db.ttl("a") is not None
