@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0  # a starved disk was seen to hold a start up for half a minute
 STOP_SECONDS = 15.0
 
 

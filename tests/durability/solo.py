@@ -201,7 +201,7 @@ class SoloClient(threading.Thread):
 
     def _value(self) -> bytes:
         """Mostly short; now and then over 64 KiB, which travels in part frames."""
-        length = self._rng.choices((20, 300, 5_000, 100_000), (80, 15, 4, 1))[0]
+        length = self._rng.choices((20, 300, 5_000, 70_000), (800, 150, 45, 5))[0]
         return (b"%016x" % self._rng.getrandbits(64)) * (length // 16 + 1)
 
 
