@@ -83,6 +83,19 @@ def test_a_push_stays_behind_the_replies_to_what_was_executed_before_it(stage: S
     assert client.pipe.replies() == b"$1\r\n1\r\n+push 2\r\n+2\r\n+OK\r\n+push 3\r\n"
 
 
+@pytest.mark.parametrize("in_place", [True, False])
+def test_what_is_left_of_a_chunk_when_its_write_becomes_durable_is_answered_too(stage: Stage, in_place: bool) -> None:
+    """It was once executed between the release of two replies, and then waited for a sync that nobody needed."""
+    client = Client(stage)
+    stage.turns.plain_reads = not in_place
+    client.sends("PUT k v", *["ECHO a"] * 600)
+    stage.loop.run()
+    if not in_place:
+        stage.sync()
+    assert client.pipe.replies() == b"+OK\r\n" + b"$1\r\na\r\n" * 600
+    assert client.connection.unread_bytes() == 0
+
+
 # --- turns
 
 

@@ -321,8 +321,9 @@ class Connection(asyncio.BufferedProtocol):
         if data and not self._transport.is_closing():
             self._statistics.net_output_bytes += len(data)
             self._write(data)
-        if self._ended or not self._reading:
-            self._go_on()
+        # Not within this call: what is executed now must not come between two replies that are being released.
+        if not self._held and not self._yielding and (self._ended or not self._reading):
+            self._server.loop.call_soon(self._go_on)
 
     def _resolved(self, promise: Promise) -> None:
         """The reply that was promised has come."""
