@@ -108,7 +108,7 @@ class Engine:
         self.durable_turn = 0
         self.refusal: str | None = None
         self.on_refusal_change: Callable[[], None] = lambda: None
-        self.expired_keys = 0
+        self._expired_in_replaced = 0
         self.torn_bytes = 0
         self.failed: DiskFailure | None = None
         self.databases: list[Database] = []
@@ -223,6 +223,7 @@ class Engine:
         old = database.keyspace
         if not len(old):
             return
+        self._expired_in_replaced += old.expired_keys
         new = self._new_keyspace(self._next_keyspace)
         self._next_keyspace += 1
         if old.index is not None:
@@ -407,7 +408,7 @@ class Engine:
                 expires = database.keyspace.expires[self._expire_at]
                 if expires:
                     looked_at += len(expires)
-                    self.expired_keys += database.keyspace.expire_due(self._expire_at, EXPIRE_AT_ONCE)
+                    database.keyspace.expire_due(self._expire_at, EXPIRE_AT_ONCE)
             if looked_at > keys:
                 break
         self.author = author
@@ -457,6 +458,11 @@ class Engine:
         if refusal != self.refusal:
             self.refusal = refusal
             self.on_refusal_change()
+
+    @property
+    def expired_keys(self) -> int:
+        """How many keys were removed because their time was up, by themselves or when a change met them."""
+        return self._expired_in_replaced + sum(database.keyspace.expired_keys for database in self.databases)
 
     def used_bytes(self) -> int:
         """Estimated memory of all data."""

@@ -71,6 +71,7 @@ class Keyspace:
         "_scan_order",
         "_seed",
         "_times",
+        "expired_keys",
         "expires",
         "id",
         "index",
@@ -106,6 +107,8 @@ class Keyspace:
         self.watched: dict[bytes, set[Watcher]] = {}
         self.index: KeyIndex | None = None
         self.payload_bytes = 0
+        self.expired_keys = 0
+        """How many keys were removed because their time was up."""
         self.key_changes = 0
         self._scan_order: tuple[int, int, list[tuple[int, bytes]]] = (-1, -1, [])
 
@@ -399,6 +402,7 @@ class Keyspace:
         if 0 < image[1] <= self._clock.now_ms and image[0] is not None:
             self._remove(i, key, image[0])
             self._record((op.EXPIRED, self.id, key))
+            self.expired_keys += 1
             return None, 0
         return image
 
