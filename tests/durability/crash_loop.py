@@ -25,15 +25,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from durability import volatile_server
 from durability.linearizability import Operation, Value, violations
 from durability.recorder import RecordingClient
 from durability.solo import Ledger, Observer, SoloClient, State
-from servers import Server, spawn_keystead, start_keystead
+from servers import Server, free_port, ready, spawn, spawn_keystead, start_keystead
 from wire import SocketConnection
 
 SOLO_CLIENTS, OBSERVERS, CONTENDERS = 4, 2, 4
 CONTENDED = [b"contended:%d" % number for number in range(3)]
 SMALL_SEGMENTS = ("--segment-size", "1mb")  # so that rotation and checkpoints take part
+SLOW_SYNC_SECONDS = 0.005
 LOAD_SECONDS = (0.02, 0.25)
 ENOUGH_ACKNOWLEDGED = 20  # a cycle, on average: below that a run has proved nothing
 
@@ -56,13 +58,15 @@ class Tally:
     acknowledged: int = 0
     contended: int = 0
     looks: int = 0
+    lost_bytes: int = 0
     started_seconds: list[float] = field(default_factory=list)
 
     def __str__(self) -> str:
         starts = sorted(self.started_seconds)
+        lost = f", {self.lost_bytes} unsynced bytes lost" if self.lost_bytes else ""
         return (
             f"{self.cycles} kills, {self.acknowledged} acknowledged moves, {self.contended} contended operations, "
-            f"{self.looks} observations, start median {starts[len(starts) // 2] * 1000:.0f} ms, "
+            f"{self.looks} observations{lost}, start median {starts[len(starts) // 2] * 1000:.0f} ms, "
             f"longest {starts[-1] * 1000:.0f} ms"
         )
 
@@ -70,9 +74,17 @@ class Tally:
 class CrashLoop:
     """One run; `start` starts a server on the directory it is given."""
 
-    def __init__(self, directory: Path, seed: int, start: Start, spawn: Callable[[Path], Server] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        seed: int,
+        start: Start,
+        spawn: Start | None = None,
+        after_kill: Callable[[random.Random], None] | None = None,
+    ) -> None:
         self.tally = Tally()
         self._directory, self._seed, self._start, self._spawn = directory, seed, start, spawn
+        self._after_kill = after_kill
         self._ledgers = [Ledger(f"solo{number}", (1 + 2 * number, 2 + 2 * number)) for number in range(SOLO_CLIENTS)]
         self._contended: dict[bytes, Value] = dict.fromkeys(CONTENDED)
         self._history: list[Operation] = []
@@ -100,6 +112,7 @@ class CrashLoop:
             self._load(server, cycle, rng)
         finally:
             server.kill()
+        self._crash(rng)
         self.tally.cycles += 1
 
     def _started(self) -> Server:
@@ -113,6 +126,11 @@ class CrashLoop:
             starting = self._spawn(self._directory)
             time.sleep(rng.uniform(0.0, 0.3))
             starting.kill()
+            self._crash(rng)
+
+    def _crash(self, rng: random.Random) -> None:
+        if self._after_kill is not None:
+            self._after_kill(rng)
 
     def _load(self, server: Server, cycle: int, rng: random.Random) -> None:
         """Everybody at work for a moment, then SIGKILL."""
@@ -195,6 +213,27 @@ class CrashLoop:
 
     def _where(self, cycle: int, *wrong: str) -> str:
         return f"seed {self._seed}, cycle {cycle}, directory {self._directory}:\n  " + "\n  ".join(wrong)
+
+
+def power_cut_loop(directory: Path, seed: int, flaw: str = "none", *options: str) -> CrashLoop:
+    """The same with a crash of the machine: what was not synced is taken back before the next start."""
+    ledger = directory.with_name(directory.name + ".ledger")
+    wrapper = [sys.executable, volatile_server.__file__, str(ledger), str(SLOW_SYNC_SECONDS), flaw]
+
+    def spawned(where: Path) -> Server:
+        port = free_port()
+        return spawn(
+            [*wrapper, "serve", "--port", str(port), "--dir", str(where), *SMALL_SEGMENTS, *options], port, where
+        )
+
+    def start(where: Path) -> Server:
+        return ready(spawned(where))
+
+    def cut(rng: random.Random) -> None:
+        loop.tally.lost_bytes += volatile_server.cut_power(directory, ledger, rng)
+
+    loop = CrashLoop(directory, seed, start, spawned, cut)
+    return loop
 
 
 def keystead_loop(directory: Path, seed: int) -> CrashLoop:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from durability.crash_loop import CrashLoop, TooLittleWork, Violation, keystead_loop
+from durability.crash_loop import CrashLoop, TooLittleWork, Violation, keystead_loop, power_cut_loop
 from durability.solo import NEVER_EXPIRES, Ledger, Move, State
 from servers import start_redis
 
@@ -84,6 +84,26 @@ def test_a_run_without_work_is_void(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("durability.crash_loop.ENOUGH_ACKNOWLEDGED", 10**9)
     with pytest.raises(TooLittleWork):
         CrashLoop(tmp_path / "data", 3, lambda d: start_redis(d, "--appendonly", "yes")).run(1)
+
+
+def test_a_power_cut_that_takes_what_was_acknowledged_is_caught(tmp_path: Path):
+    """With fsync = never nothing is synced, and a power cut may take all."""
+    with pytest.raises(Violation, match="none of"):
+        power_cut_loop(tmp_path / "data", 4, "none", "--fsync", "never").run(5)
+
+
+def test_a_server_that_shows_unsynced_values_is_caught(tmp_path: Path):
+    with pytest.raises(Violation, match=r"was shown as|cannot be explained"):
+        power_cut_loop(tmp_path / "data", 5, "shows-unsynced-values").run(20)
+
+
+@pytest.mark.timeout(600)
+def test_nothing_acknowledged_or_shown_is_lost_by_power_cuts(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    seed = random.randrange(1_000_000)
+    tally = power_cut_loop(tmp_path / "data", seed).run(50)
+    assert tally.lost_bytes > 0
+    with capsys.disabled():
+        print(f"\n  power cuts, seed {seed}: {tally}")
 
 
 @pytest.mark.timeout(600)
