@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -150,22 +149,15 @@ def test_every_dependency_has_its_reason_in_the_architecture() -> None:
 # --- examples -------------------------------------------------------------------------------------------------------
 
 
-PYTHON_BLOCKS = [(page, block) for page in (ROOT / "README.md", DOCS / "python.md") for block in blocks(page, "python")]
-
-
-@pytest.mark.parametrize(("page", "block"), PYTHON_BLOCKS, ids=lambda value: getattr(value, "name", ""))
-def test_an_example_in_python_prints_what_it_says(page: Path, block: str, tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        if "redis://127.0.0.1:7379" in block:
-            server = stack.enter_context(running(start_keystead(tmp_path / "served")))
-            block = block.replace("7379", str(server.port))
-        done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, ""), page
-    assert done.stdout.splitlines() == re.findall(r"print\(.*\)\s+# (.*)", block), page
+def test_the_tour_in_python_prints_what_it_says(tmp_path: Path) -> None:
+    (block,) = blocks(ROOT / "README.md", "python")
+    done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == re.findall(r"print\(.*\)\s+# (.*)", block)
 
 
 def test_every_public_name_and_method_is_documented() -> None:
-    page = text(DOCS / "python.md")
+    page = text(DOCS / "embedded.md")
     names = [name for name in keystead_package.__all__ if not name.startswith("__")]
     methods = [name for name in dir(keystead_package.Store) if not name.startswith("_")]
     missing = [name for name in names + methods if not re.search(rf"\b{name}\b", page)]
