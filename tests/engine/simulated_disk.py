@@ -244,6 +244,11 @@ class SimulatedDisk:
         self.fault = None
         return self
 
+    def fill(self, left_bytes: int = 0) -> None:
+        """Leave room for so many bytes only."""
+        self.capacity = 0
+        self.capacity = left_bytes - self._room()
+
     @property
     def open_descriptors(self) -> list[str]:
         """Paths of the files that are open."""

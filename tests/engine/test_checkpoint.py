@@ -231,3 +231,22 @@ def test_a_newer_version_is_refused_as_such(directory: Directory, monkeypatch: p
     monkeypatch.undo()
     with pytest.raises(UnknownFormat, match="version 2"):
         read(directory, record)
+
+
+@pytest.mark.parametrize("window_bytes", [60, 200, 5_000])
+def test_a_checkpoint_is_read_a_window_at_a_time(
+    directory: Directory, window_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be as large as the machine's memory; a frame may be larger than a window, or end where one does."""
+    view = view_of_all_kinds()
+    view.commit([op.Put(1, b"large", bytes(20_000))], 126, 1, 1_700_000_000_001)
+    record = write(directory, view)
+    monkeypatch.setattr("keystead.engine.checkpoint.WINDOW_BYTES", window_bytes)
+    assert state_of_view(read(directory, record)) == state_of_view(view)
+    data = directory.read(record.file)
+    for offset in (70, len(data) // 2, len(data) - 60):
+        directory.remove(record.file)
+        with directory.create(record.file) as file:
+            file.write_at(0, data[:offset] + bytes((data[offset] ^ 1,)) + data[offset + 1 :])
+        with pytest.raises(DamagedData):
+            read(directory, record)

@@ -389,7 +389,7 @@ def test_on_a_full_disk_growth_is_refused_and_deletes_go_on(engine: Engine, disk
     engine.sync()
     told: list[str | None] = []
     engine.on_refusal_change = lambda: told.append(engine.refusal)
-    disk.capacity = sum(map(len, disk.content(PATH).values()))
+    disk.fill()
     while engine.refusal is None:
         keyspace.put(b"k", b"v")
         engine.end_turn()
@@ -415,7 +415,7 @@ def test_a_turn_that_meets_a_full_disk_is_held_and_then_acknowledged(engine: Eng
     engine.end_turn()
     engine.sync()
     durable = engine.durable_turn
-    disk.capacity = sum(map(len, disk.content(PATH).values()))
+    disk.fill()
     keyspace.put(b"k", bytes(5_000))
     turn = engine.end_turn()
     assert (engine.appended_turn, engine.refusal) == (turn - 1, DISK_FULL)
@@ -439,7 +439,7 @@ def test_a_turn_that_meets_a_full_disk_is_held_and_then_acknowledged(engine: Eng
 def test_room_is_asked_for_before_a_large_change(engine: Engine, disk: SimulatedDisk) -> None:
     """A value larger than the reserve must be refused before it touches memory."""
     assert engine.log.has_room(5_000)
-    disk.capacity = sum(map(len, disk.content(PATH).values()))
+    disk.fill()
     assert not engine.log.has_room(50_000)
 
 
@@ -512,7 +512,7 @@ def test_a_stop_on_a_full_disk_loses_nothing_that_was_acknowledged(engine: Engin
     engine.databases[0].keyspace.put(b"k", b"old")
     engine.end_turn()
     engine.sync()
-    disk.capacity = sum(map(len, disk.content(PATH).values()))
+    disk.fill()
     engine.databases[0].keyspace.put(b"k", bytes(5_000))
     engine.end_turn()
     engine.close()

@@ -61,7 +61,7 @@ class Stage:
 
     def fill(self) -> None:
         """No byte more than what files have now."""
-        self.disk.capacity = sum(map(len, self.disk.content(PATH).values()))
+        self.disk.fill()
 
 
 @pytest.fixture

@@ -423,7 +423,7 @@ def test_disk_space_is_kept_back_for_a_checkpoint_and_given_up_for_one(monkeypat
     stage.write()
     stage.housekeep(2)
     assert len(stage.disk.content(PATH)["reserve"]) == 8_000
-    stage.disk.capacity = sum(map(len, stage.disk.content(PATH).values()))
+    stage.disk.fill()
     stage.engine.request_checkpoint()
     for _ in range(6):
         stage.clock.at_ms += SHORTAGE_RETRY_MS

@@ -185,7 +185,7 @@ def test_a_full_disk_keeps_no_store_closed() -> None:
         put(engine, b"%d" % i, b"v" * 20)
     put(engine, b"torn", b"v", acknowledged=False)
     disk.kill()
-    disk.capacity = sum(map(len, disk.content(PATH).values()))
+    disk.fill()
     engine = opened(disk, options)
     assert len(state_of(engine)[0]) == 11
     assert engine.refusal is not None

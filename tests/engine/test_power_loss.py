@@ -9,27 +9,33 @@ no error; and the store can be written to, stopped and started again, also when 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from simulated_disk import Image, SimulatedDisk
 from stores import SMALL, opened
-from workload import EMPTY_DISK, Moment, Workload, moment_of
+from workload import EMPTY_DISK, STEPS, STEPS_ON_A_FULL_DISK, Moment, Workload, moment_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from keystead.engine.engine import Fsync
 
 STATES = int(os.environ.get("KEYSTEAD_POWER_LOSS_STATES", "50000"))
 FIRST_SEED = int(os.environ.get("KEYSTEAD_SEED", "0"))
 CHUNKS = 10
-STEPS = 40
+STEPS_OF_A_LIFE = 40
 STATES_AT_A_CALL = 3
 """Beside the two in which all un-synced changes or none of them are there."""
 CALLS_OF_A_START = 25
 """About how many calls of a start change the disk."""
+
+
+Seed = Callable[[int], Random]
+Steps = list[Callable[[Workload], None]]
+
+# Each test gets as long as its share of the states may take on a slow machine.
+pytestmark = pytest.mark.timeout(120 + STATES // CHUNKS // 50)
 
 
 class Caught(NamedTuple):
@@ -111,23 +117,30 @@ class PowerLoss:
 
 @pytest.mark.usefixtures("small_sizes")
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_a_power_loss_anywhere_leaves_what_was_acknowledged(chunk: int, seeded: Callable[[int], Random]) -> None:
+def test_a_power_loss_anywhere_leaves_what_was_acknowledged(chunk: int, seeded: Seed) -> None:
     """Whatever the medium did with what was not synced, a start finds a moment that was not older than durable."""
-    lose_power_everywhere("always", STATES * 8 // 10 // CHUNKS, FIRST_SEED + chunk * 1_000_000, seeded)
+    lose_power_everywhere("always", STATES * 7 // 10 // CHUNKS, FIRST_SEED + chunk * 1_000_000, seeded)
 
 
 @pytest.mark.usefixtures("small_sizes")
 @pytest.mark.parametrize("fsync", ["interval", "never"])
-def test_without_syncs_a_prefix_of_the_log_survives(fsync: Fsync, seeded: Callable[[int], Random]) -> None:
+def test_without_syncs_a_prefix_of_the_log_survives(fsync: Fsync, seeded: Seed) -> None:
     """With fsync interval and never a power loss may cost turns, but never one before a turn that survives."""
     lose_power_everywhere(fsync, STATES // 10, FIRST_SEED + 500_000_000, seeded)
 
 
-def lose_power_everywhere(fsync: Fsync, states: int, seed: int, seeded: Callable[[int], Random]) -> None:
+@pytest.mark.usefixtures("small_sizes")
+def test_a_power_loss_on_a_full_disk_is_no_worse(seeded: Seed) -> None:
+    """Frames that met a full disk, were cut back, held and written again; reserves that were given up."""
+    lose_power_everywhere("always", STATES // 10, FIRST_SEED + 700_000_000, seeded, STEPS_ON_A_FULL_DISK)
+
+
+def lose_power_everywhere(fsync: Fsync, states: int, seed: int, seeded: Seed, steps: Steps = STEPS) -> None:
     """Run workloads of growing seeds until so many states were recovered."""
     while states > 0:
         workload = Workload(seeded(seed), SimulatedDisk(EMPTY_DISK), SMALL._replace(fsync=fsync))
+        workload.steps = steps
         losses = PowerLoss(workload, seed)
-        workload.run(STEPS)
+        workload.run(STEPS_OF_A_LIFE)
         states -= losses.states
         seed += 1

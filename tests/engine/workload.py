@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from simulated_disk import Image, SimulatedDisk
 from stores import SMALL, HandClock, State, opened, state_of
 
+from keystead.errors import DiskFailure
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
@@ -43,6 +45,7 @@ class Workload:
         self.random = random
         self.disk = disk
         self.options = options
+        self.steps = STEPS
         self.clock = HandClock()
         self.moments = [NOTHING]
         self._before = 0
@@ -66,8 +69,13 @@ class Workload:
     # --- Life -------------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Start the process."""
-        self.engine = opened(self.disk, self.options, self.clock)
+        """Start the process; if the disk is so full that it cannot, make room first."""
+        try:
+            self.engine = opened(self.disk, self.options, self.clock)
+        except DiskFailure:
+            assert self.disk.capacity is not None
+            self.disk.capacity = None
+            self.engine = opened(self.disk, self.options, self.clock)
         found = moment_of(self.engine)
         self._before = self.find(found)
         del self.moments[self._before + 1 :]
@@ -83,7 +91,7 @@ class Workload:
     def run(self, steps: int) -> None:
         """That many random steps."""
         for _ in range(steps):
-            step = self.random.choice(STEPS) if self.engine else Workload.open
+            step = self.random.choice(self.steps) if self.engine else Workload.open
             step(self)
             self.after_step()
 
@@ -147,16 +155,18 @@ class Workload:
     def _close(self) -> None:
         engine = self._engine()
         engine.close()
-        self._begun_with = len(self.moments) - 1
+        # What a full disk held back to the last was never acknowledged.
+        self._begun_with = self.durable if engine.log.holding else len(self.moments) - 1
         self.engine = None
 
     def kill(self) -> None:
         """The process dies, the machine goes on: whatever was written is still there."""
+        held = self._engine().log.holding
         self._begun_with, self.engine = self.durable, None
         self.disk.kill()
-        last = len(self.moments) - 1
+        last = self.moments[-1]
         self.open()
-        assert self._before == last or self.moments[self._before] == self.moments[last]
+        assert held or self.moments[-1] == last
 
     def lose_power(self) -> None:
         """The machine dies, and starts again."""
@@ -165,6 +175,16 @@ class Workload:
         self.disk = SimulatedDisk(self.disk.crash_state(self.random))
         self.disk.after = after
         self.open()
+
+    def fill_disk(self) -> None:
+        """Somebody else takes nearly all the room."""
+        self.disk.fill(self.random.choice((0, 50, 300, 1000)))
+
+    def make_room(self) -> None:
+        """And gives it back."""
+        self.disk.capacity = None
+        self.clock.at_ms += 1_100
+        self.housekeep()
 
     # --- Changes ----------------------------------------------------------------------------------------------------
 
@@ -247,4 +267,10 @@ STEPS: list[Callable[[Workload], None]] = [
     Workload.restart,
     Workload.kill,
     Workload.lose_power,
+]
+
+STEPS_ON_A_FULL_DISK: list[Callable[[Workload], None]] = [
+    *STEPS,
+    *[Workload.fill_disk] * 3,
+    *[Workload.make_room] * 2,
 ]
