@@ -18,7 +18,8 @@ from keystead.execution.local import LocalExecutor
 from keystead.execution.promise import Promise
 from keystead.execution.session import Session
 from keystead.server import resp_server
-from keystead.server.resp_server import Connection, RespServer
+from keystead.server.clients import Clients
+from keystead.server.resp_server import Connection
 from keystead.server.turns import Turns
 
 Runner = Callable[[Session, list[bytes]], "bytes | Promise"]
@@ -182,7 +183,7 @@ class Stage:
         self.executor = LocalExecutor(self.engine, settings or Settings(), call_later=self.loop.call_later)
         self.promises: list[Promise] = []
         self.executed: list[bytes] = []
-        self.server = RespServer(loop, self.executor, self.turns)
+        self.server = Clients(loop, self.executor, self.turns)
         for name, runner in self._runners().items():
             self.executor.tables.normal[name] = runner
 

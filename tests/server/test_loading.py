@@ -14,8 +14,9 @@ from stage import Pipe, Stage
 from keystead.config.settings import Settings
 from keystead.engine.engine import Engine
 from keystead.execution.local import LocalExecutor
+from keystead.server.clients import Clients
 from keystead.server.loading import LoadingConnection
-from keystead.server.resp_server import Connection, RespServer
+from keystead.server.resp_server import Connection
 from keystead.server.turns import Turns
 
 REFUSED = b"-LOADING Keystead is loading the dataset in memory\r\n"
@@ -90,7 +91,7 @@ def test_a_real_socket_changes_hands_without_losing_a_byte(tmp_path: Path) -> No
         assert await reader.readline() == REFUSED
         engine = Engine.open(str(tmp_path / "data"))
         turns = Turns(loop, engine, lambda failure: pytest.fail(str(failure)))
-        server = RespServer(loop, LocalExecutor(engine, Settings(), call_later=loop.call_later), turns)
+        server = Clients(loop, LocalExecutor(engine, Settings(), call_later=loop.call_later), turns)
         for connection in list(waiting):
             connection.become_ordinary(server)
         writer.write(b"llo\r\nSET k v\r\n")

@@ -11,7 +11,7 @@ from stage import Client, Stage
 
 from keystead.config.settings import Settings
 from keystead.errors import DiskFailure
-from keystead.server import resp_server
+from keystead.server import clients, resp_server
 
 SETTINGS = Settings()
 
@@ -194,7 +194,7 @@ def test_a_client_over_the_soft_limit_is_closed_when_it_stays_there(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = 1000.0
-    monkeypatch.setattr(resp_server.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(clients.time, "monotonic", lambda: now_s)
     client = Client(stage)
     client.pipe.room = 0
     client.sends("LARGE 20000000")

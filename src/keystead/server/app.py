@@ -24,8 +24,9 @@ from keystead.engine.engine import Engine, Options
 from keystead.errors import DiskFailure
 from keystead.execution.local import LocalExecutor
 from keystead.server import listeners
+from keystead.server.clients import Clients
 from keystead.server.loading import LoadingConnection
-from keystead.server.resp_server import Connection, RespServer
+from keystead.server.resp_server import Connection
 from keystead.server.sync_process import SyncProcess
 from keystead.server.turns import Turns
 
@@ -112,7 +113,7 @@ class App:
         self._connect: Callable[[], asyncio.BaseProtocol] = lambda: LoadingConnection(self._early)
         self._engine: Engine
         self._turns: Turns
-        self._server: RespServer
+        self._clients: Clients
 
     async def run(self) -> None:
         """The life of the server."""
@@ -175,17 +176,17 @@ class App:
             stop=self._stop.set,
             on_settings=self._apply,
         )
-        self._server = RespServer(self._loop, executor, self._turns)
-        self._connect = lambda: Connection(self._server)
+        self._clients = Clients(self._loop, executor, self._turns)
+        self._connect = lambda: Connection(self._clients)
         for connection in list(self._early):
-            connection.become_ordinary(self._server)
+            connection.become_ordinary(self._clients)
         return helper
 
     def _apply(self, settings: Settings) -> None:
         """CONFIG SET."""
         self._settings = settings
         self._engine.configure(engine_options(settings))
-        self._server.apply_limits()
+        self._clients.apply_limits()
         self._turns.schedule()  # who waits for the disk may no longer have to
         logging.getLogger("keystead").setLevel(settings.log_level.upper())
 
@@ -207,7 +208,7 @@ class App:
                 self._turns.fail(failure)
                 return
             self._turns.schedule_if_needed()
-            self._server.enforce_limits()
+            self._clients.enforce_limits()
 
     async def _sync_by_interval(self) -> None:
         while True:
@@ -225,7 +226,7 @@ class App:
     async def _drain(self) -> None:
         if self._failure is not None:
             raise self._failure
-        connections = list(self._server.connections)
+        connections = list(self._clients.connections)
         log.info("stopping; %d clients are connected", len(connections))
         for connection in connections:
             connection.stop_input()
@@ -233,7 +234,7 @@ class App:
             await asyncio.sleep(0.001)
         self._turns.end_now()
         deadline_s = time.monotonic() + self._settings.shutdown_timeout_s
-        while self._server.connections and self._failure is None and time.monotonic() < deadline_s:
+        while self._clients.connections and self._failure is None and time.monotonic() < deadline_s:
             await asyncio.sleep(0.005)
         if self._failure is not None:
             raise self._failure
@@ -248,8 +249,8 @@ class App:
     def _abort_all(self) -> None:
         for early in list(self._early):
             early.abort()
-        if hasattr(self, "_server"):
-            for connection in list(self._server.connections):
+        if hasattr(self, "_clients"):
+            for connection in list(self._clients.connections):
                 connection.kill()
 
 

@@ -13,7 +13,7 @@ from keystead.resp import Limits, ProtocolError, RequestParser
 from keystead.server.resp_server import Connection
 
 if TYPE_CHECKING:
-    from keystead.server.resp_server import RespServer
+    from keystead.server.clients import Clients
 
 LOADING = resp.error("LOADING Keystead is loading the dataset in memory")
 
@@ -45,11 +45,11 @@ class LoadingConnection(asyncio.Protocol):
         """It did not wait."""
         self._waiting.discard(self)
 
-    def become_ordinary(self, server: RespServer) -> None:
+    def become_ordinary(self, clients: Clients) -> None:
         """From now on this client is served."""
         self._waiting.discard(self)
         if not self._transport.is_closing():
-            connection = Connection(server, self._parser)
+            connection = Connection(clients, self._parser)
             self._transport.set_protocol(connection)
             connection.connection_made(self._transport)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,10 +21,8 @@ from keystead.errors import DiskFailure
 from keystead.resp import Limits, ProtocolError, QueryBufferExceeded, RequestParser
 
 if TYPE_CHECKING:
-    from keystead.config.settings import Settings
-    from keystead.execution.local import LocalExecutor
     from keystead.execution.promise import Promise
-    from keystead.server.turns import Turns
+    from keystead.server.clients import Clients
 
 log = logging.getLogger("keystead.server")
 
@@ -41,85 +38,9 @@ LONG_OUTPUT_BYTES = 16384
 OUTPUT_PAUSE_BYTES = 1 << 20
 """While a client has so much unread, or so much waiting for the disk, nothing more is read from it or executed."""
 
-MAX_CLIENTS_REACHED = resp.error("ERR max number of clients reached")
-DENIED = resp.error(
-    "DENIED Keystead is running in protected mode: no password is set, so only clients on its own machine are "
-    "served. To serve others, set a password (requirepass), or, if the network is trusted, turn protected-mode "
-    "off in the configuration or with 'CONFIG SET protected-mode no' from the machine itself."
-)
-
 # One buffer for all: what is read is copied out before any other socket is read.
 _buffer = bytearray(READ_BYTES)
 _view = memoryview(_buffer)
-
-
-class RespServer:
-    """What the connections of one server share."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, executor: LocalExecutor, turns: Turns) -> None:
-        self.loop = loop
-        self.executor = executor
-        self.turns = turns
-        self.statistics = executor.statistics
-        self.connections: set[Connection] = set()
-        self.outbox: list[tuple[Connection, bytes]] = []
-        """Replies that wait for nothing, in order: written at the end of the turn."""
-        turns.flush = self.flush
-        self.slow_readers: dict[Connection, float] = {}
-        """Connections whose peer does not take its replies, and since when (monotonic seconds) they have been over the
-        soft limit; 0 while they are not."""
-
-    def flush(self) -> None:
-        """Write what this turn's commands replied, all in a row.
-
-        One by one, as each is executed, they would wake a waiting peer for each, and a wake-up costs more than all
-        else that a short command needs: a fifth of the whole server's time was spent in it.
-        """
-        outbox, self.outbox = self.outbox, []
-        for connection, data in outbox:
-            connection.write_now(data)
-
-    def limits(self) -> Limits:
-        """What a client that is logged in may send."""
-        settings = self.executor.settings
-        return Limits(max_bulk_bytes=settings.max_value_bytes, max_query_buffer_bytes=settings.max_query_buffer_bytes)
-
-    def apply_limits(self) -> None:
-        """Limits that were changed hold for clients that are connected, too."""
-        limits = self.limits()
-        for connection in self.connections:
-            connection.use_limits(limits)
-
-    def refusal(self, connection: Connection) -> bytes | None:
-        """Why this client is not served, as an error reply; None when it is."""
-        settings = self.executor.settings
-        if settings.protected_mode and not self.executor.access.requires_password and not connection.is_local:
-            return DENIED
-        if len(self.connections) >= settings.max_clients:
-            return MAX_CLIENTS_REACHED
-        return None
-
-    def enforce_limits(self) -> None:
-        """Close those that do not read and those that are silent for too long. To be called several times a second."""
-        settings = self.executor.settings
-        for connection in list(self.slow_readers):
-            self._enforce_output_limit(connection, settings)
-        if settings.idle_timeout_s:
-            oldest_ms = self.executor.engine.clock.now_ms - settings.idle_timeout_s * 1000
-            for connection in list(self.connections):
-                connection.close_if_idle_since(oldest_ms)
-
-    def _enforce_output_limit(self, connection: Connection, settings: Settings) -> None:
-        unread = connection.unread_bytes()
-        now_s = time.monotonic()
-        if settings.output_buffer_hard_bytes and unread > settings.output_buffer_hard_bytes:
-            connection.close_as_slow()
-        elif not settings.output_buffer_soft_bytes or unread <= settings.output_buffer_soft_bytes:
-            self.slow_readers[connection] = 0.0
-        elif not self.slow_readers[connection]:
-            self.slow_readers[connection] = now_s
-        elif now_s - self.slow_readers[connection] >= settings.output_buffer_soft_s:
-            connection.close_as_slow()
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -128,6 +49,7 @@ class Connection(asyncio.BufferedProtocol):
     __slots__ = (
         "_backlog",
         "_before_login",
+        "_clients",
         "_ended",
         "_farewell",
         "_held",
@@ -137,7 +59,6 @@ class Connection(asyncio.BufferedProtocol):
         "_reading",
         "_replies",
         "_run",
-        "_server",
         "_statistics",
         "_transport",
         "_turns",
@@ -151,12 +72,12 @@ class Connection(asyncio.BufferedProtocol):
         "session",
     )
 
-    def __init__(self, server: RespServer, parser: RequestParser | None = None) -> None:
-        self._server = server
-        self._turns = server.turns
-        self._run = server.executor.run
-        self._statistics = server.executor.statistics
-        limits = server.limits()
+    def __init__(self, clients: Clients, parser: RequestParser | None = None) -> None:
+        self._clients = clients
+        self._turns = clients.turns
+        self._run = clients.executor.run
+        self._statistics = clients.executor.statistics
+        limits = clients.limits()
         self._parser = parser or RequestParser(limits)
         self._parser.limits = limits
         self._before_login = False
@@ -179,15 +100,15 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(OUTPUT_PAUSE_BYTES)
         self._write = self._transport.write
         self._name_ends()
-        refusal = self._server.refusal(self)
+        refusal = self._clients.refusal(self)
         if refusal is not None:
             self._statistics.connections_rejected += 1
             self._ended = True
             self._write(refusal)
             self._transport.close()
             return
-        self._server.connections.add(self)
-        self.session = self._server.executor.open_session(self)
+        self._clients.connections.add(self)
+        self.session = self._clients.executor.open_session(self)
         self._choose_limits()
 
     def _name_ends(self) -> None:
@@ -233,23 +154,23 @@ class Connection(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """The peer does not take its replies: execute nothing more for it before they pile up."""
         self._writing_paused = True
-        self._server.slow_readers[self] = 0.0
+        self._clients.slow_readers[self] = 0.0
         self._stop_reading()
 
     def resume_writing(self) -> None:
         """The peer has taken them."""
         self._writing_paused = False
-        self._server.slow_readers.pop(self, None)
+        self._clients.slow_readers.pop(self, None)
         self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter
         """The client is gone; what it had coming goes nowhere."""
         self._ended = True
         self._backlog = None
-        self._server.slow_readers.pop(self, None)
-        if self in self._server.connections:
-            self._server.connections.discard(self)
-            self._server.executor.close_session(self.session)
+        self._clients.slow_readers.pop(self, None)
+        if self in self._clients.connections:
+            self._clients.connections.discard(self)
+            self._clients.executor.close_session(self.session)
 
     # --- input to replies --------------------------------------------------------------------------------------------
 
@@ -276,7 +197,7 @@ class Connection(asyncio.BufferedProtocol):
         if stopped is not None and not isinstance(stopped, bytes):
             self._promise = stopped
             # Not at once: it may be resolved already, and what follows must not run within this call.
-            self._server.loop.call_soon(stopped.add_done, self._resolved)
+            self._clients.loop.call_soon(stopped.add_done, self._resolved)
         elif session.closing:
             self._end_input()
         return False
@@ -301,12 +222,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def _post(self, data: bytes) -> None:
         """Have replies written with everybody else's of this turn, in the order of the calls."""
-        outbox = self._server.outbox
+        outbox = self._clients.outbox
         if not outbox:
-            self._server.loop.call_soon(self._server.flush)
+            self._clients.loop.call_soon(self._clients.flush)
         outbox.append((self, data))
         if len(data) > LONG_OUTPUT_BYTES:
-            self._server.flush()  # its peer may not take it all, which must show before more is executed
+            self._clients.flush()  # its peer may not take it all, which must show before more is executed
 
     def write_now(self, data: bytes) -> None:
         """Give replies to the transport; those of a client that has gone meanwhile go nowhere."""
@@ -323,7 +244,7 @@ class Connection(asyncio.BufferedProtocol):
             self._write(data)
         # Not within this call: what is executed now must not come between two replies that are being released.
         if not self._held and not self._yielding and (self._ended or not self._reading):
-            self._server.loop.call_soon(self._go_on)
+            self._clients.loop.call_soon(self._go_on)
 
     def _resolved(self, promise: Promise) -> None:
         """The reply that was promised has come."""
@@ -401,7 +322,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self._yielding:
             self._stop_reading()
             self._yielding = True
-            self._server.loop.call_soon(self._take_turn)
+            self._clients.loop.call_soon(self._take_turn)
 
     def _take_turn(self) -> None:
         self._yielding = False
@@ -425,11 +346,11 @@ class Connection(asyncio.BufferedProtocol):
         self._ended = True
         self._backlog = None
         self._farewell = b""
-        self._server.loop.call_soon(self._go_on)
+        self._clients.loop.call_soon(self._go_on)
 
     def _close_when_drained(self) -> None:
         if not self._held and self._promise is None:
-            self._server.flush()
+            self._clients.flush()
             self._write(self._farewell)
             self._transport.close()
 
@@ -450,7 +371,7 @@ class Connection(asyncio.BufferedProtocol):
             self._replies.append(data)
             return
         self._send(data)
-        hard = self._server.executor.settings.output_buffer_hard_bytes
+        hard = self._clients.executor.settings.output_buffer_hard_bytes
         if hard and self.unread_bytes() > hard:
             self.close_as_slow()
 
