@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import re
 import signal
 import socket
 import subprocess
@@ -18,11 +19,13 @@ from typing import TYPE_CHECKING
 from wire import SocketConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 START_SECONDS = 120.0  # a starved disk was seen to hold a start up for half a minute
 STOP_SECONDS = 15.0
+PORT_TRIES = 3
+PORT_TAKEN = re.compile("already listens|Address already in use")
 
 
 @dataclass
@@ -84,28 +87,50 @@ def ready(server: Server) -> Server:
     while not _answers(server.address):
         if server.process.poll() is not None or time.monotonic() > deadline:
             server.kill()
-            raise RuntimeError(f"status {server.process.returncode}:\n{server.log.read_text()[-4000:]}")
+            raise RuntimeError(f"status {server.process.returncode}:\n{server.log.read_text()[-1000:]}")
         time.sleep(0.002)
     return server
 
 
+def start(command: Callable[[int], list[str]], directory: Path) -> Server:
+    """Spawn `command(port)` on a free port and wait for it; once more when somebody else was quicker to take the
+    port.
+    """
+    for _ in range(PORT_TRIES - 1):
+        port = free_port()
+        server = spawn(command(port), port, directory)
+        try:
+            return ready(server)
+        except RuntimeError as failure:
+            if not PORT_TAKEN.search(str(failure)):
+                raise
+    port = free_port()
+    return ready(spawn(command(port), port, directory))
+
+
 def start_redis(directory: Path, *options: str) -> Server:
     """A redis-server, without persistence unless `options` ask for it. FileNotFoundError if it is not installed."""
-    port = free_port()
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", ""]
-    command += ["--enable-debug-command", "yes", "--loglevel", "warning", *options]
-    return ready(spawn(command, port, directory))
+
+    def command(port: int) -> list[str]:
+        fixed = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", ""]
+        return [*fixed, "--enable-debug-command", "yes", "--loglevel", "warning", *options]
+
+    return start(command, directory)
+
+
+def keystead_command(directory: Path, port: int, *options: str) -> list[str]:
+    """`keystead serve` with its default durability (fsync always) unless `options` say otherwise."""
+    return [sys.executable, "-m", "keystead", "serve", "--port", str(port), "--dir", str(directory), *options]
 
 
 def spawn_keystead(directory: Path, *options: str) -> Server:
-    """`keystead serve` with its default durability (fsync always) unless `options` say otherwise; not waited for."""
+    """Not waited for."""
     port = free_port()
-    command = [sys.executable, "-m", "keystead", "serve", "--port", str(port), "--dir", str(directory), *options]
-    return spawn(command, port, directory)
+    return spawn(keystead_command(directory, port, *options), port, directory)
 
 
 def start_keystead(directory: Path, *options: str) -> Server:
-    return ready(spawn_keystead(directory, *options))
+    return start(lambda port: keystead_command(directory, port, *options), directory)
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ from durability import volatile_server
 from durability.linearizability import Operation, Value, violations
 from durability.recorder import RecordingClient
 from durability.solo import Ledger, Observer, SoloClient, State
-from servers import Server, free_port, ready, spawn, spawn_keystead, start_keystead
+from servers import Server, free_port, spawn, spawn_keystead, start, start_keystead
 from wire import SocketConnection
 
 SOLO_CLIENTS, OBSERVERS, CONTENDERS = 4, 2, 4
@@ -220,30 +220,31 @@ def power_cut_loop(directory: Path, seed: int, flaw: str = "none", *options: str
     ledger = directory.with_name(directory.name + ".ledger")
     wrapper = [sys.executable, volatile_server.__file__, str(ledger), str(SLOW_SYNC_SECONDS), flaw]
 
+    def command(port: int) -> list[str]:
+        return [*wrapper, "serve", "--port", str(port), "--dir", str(directory), *SMALL_SEGMENTS, *options]
+
     def spawned(where: Path) -> Server:
         port = free_port()
-        return spawn(
-            [*wrapper, "serve", "--port", str(port), "--dir", str(where), *SMALL_SEGMENTS, *options], port, where
-        )
+        return spawn(command(port), port, where)
 
-    def start(where: Path) -> Server:
-        return ready(spawned(where))
+    def started(where: Path) -> Server:
+        return start(command, where)
 
     def cut(rng: random.Random) -> None:
         loop.tally.lost_bytes += volatile_server.cut_power(directory, ledger, rng)
 
-    loop = CrashLoop(directory, seed, start, spawned, cut)
+    loop = CrashLoop(directory, seed, started, spawned, cut)
     return loop
 
 
 def keystead_loop(directory: Path, seed: int) -> CrashLoop:
-    def start(where: Path) -> Server:
+    def started(where: Path) -> Server:
         return start_keystead(where, *SMALL_SEGMENTS)
 
-    def spawn(where: Path) -> Server:
+    def spawned(where: Path) -> Server:
         return spawn_keystead(where, *SMALL_SEGMENTS)
 
-    return CrashLoop(directory, seed, start, spawn)
+    return CrashLoop(directory, seed, started, spawned)
 
 
 def main(arguments: list[str] | None = None) -> int:
