@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-START_SECONDS = 120.0  # a starved disk was seen to hold a start up for half a minute
+START_SECONDS = 120.0
 STOP_SECONDS = 15.0
 PORT_TRIES = 3
 PORT_TAKEN = re.compile("already listens|Address already in use")
