@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from keystead.engine import maintenance, turns
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FEW_SHARDS = 8
+
+settings.register_profile("engine", deadline=None)  # how long an example takes says nothing of what it shows
+settings.load_profile("engine")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from stores import PATH, SMALL, QueuedBackground, opened, state_of
 from workload import EMPTY_DISK
 
 from keystead.engine.engine import Engine
+from keystead.engine.format import FILE_HEADER, frames
 from keystead.errors import DamagedData, DiskFailure
 
 pytestmark = pytest.mark.usefixtures("small_sizes")
@@ -84,6 +85,9 @@ def test_parts_without_their_commit_frame_are_not_written_again() -> None:
     disk = SimulatedDisk(Image.of({PATH: files}))
     engine = opened(disk)
     assert sorted(state_of(engine)[0]) == [b"before"]
+    files = disk.content(PATH)
+    rewritten = memoryview(files[engine.log.segment.file.name])
+    assert list(frames(engine.log.segment.salt, rewritten, FILE_HEADER.size)) == []
     put(engine, b"large", bytes(400))
     assert keys_of(disk.synced()) == [b"before", b"large"]
 
