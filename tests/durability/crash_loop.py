@@ -252,11 +252,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cycles", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     parser.add_argument("--dir", type=Path, help="keep the data here (default: a temporary directory)")
+    parser.add_argument("--power-cuts", action="store_true", help="lose what was not synced at each kill")
     options = parser.parse_args(arguments)
     print(f"seed {options.seed}", flush=True)
     with contextlib.ExitStack() as stack:
         directory = options.dir or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "data"
-        loop = keystead_loop(directory, options.seed)
+        loop = (power_cut_loop if options.power_cuts else keystead_loop)(directory, options.seed)
         try:
             print(loop.run(options.cycles, lambda line: print(line, flush=True)))
         except (Violation, TooLittleWork) as wrong:
