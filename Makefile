@@ -10,8 +10,10 @@ DIR ?= ./keystead-data
 PORT ?= 7379
 # How often `make crash` kills the server.
 CYCLES ?= 10000
+# How often `make fuzz` runs the tests that draw their input.
+ROUNDS ?= 10
 
-.PHONY: help run test check unit wheel crash bench docs lock clean
+.PHONY: help run test check unit fuzz wheel crash bench docs lock clean
 
 help:  ## What can be made
 	@sed -n 's/^\([a-z]*\):.*## */  make \1\t/p' Makefile | expand -t 16
@@ -33,6 +35,10 @@ check: .venv-test/ready wheel  ## Lint, types, layers
 # The wheel is what is tested: the test environment holds no path to src/.
 unit: .venv-test/ready wheel  ## All tests
 	$(TEST)/python -m pytest -n 2 --dist loadgroup
+
+fuzz: .venv-test/ready wheel  ## The tests that draw their input, ROUNDS=10 times, with new draws each time
+	for round in $$(seq $(ROUNDS)); do \
+	$(TEST)/python -m pytest -n 2 --dist loadgroup $$(grep -rl "from hypothesis" tests --include="test_*.py") || exit 1; done
 
 wheel: .venv-test/ready  ## Build the wheel and install it into the test environment
 	@rm -rf dist
