@@ -49,6 +49,7 @@ crash: .venv-test/ready wheel  ## Kill the server 10,000 times under load (CYCLE
 	cd tests && ../$(TEST)/python -m durability.crash_loop --cycles $(CYCLES)
 
 bench: .venv-test/ready wheel  ## Measure against redis-server in the same run; results go to benchmarks/results/
+	@scripts/system-packages bench
 	$(TEST)/pip install --quiet --require-hashes --only-binary :all: --no-binary sqlitedict -r requirements/bench.txt
 	$(TEST)/python -m benchmarks
 
