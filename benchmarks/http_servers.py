@@ -1,4 +1,4 @@
-"""The HTTP servers under measurement, each with all its processes on one core: Keystead, webdis, a student's server."""
+"""The HTTP servers under measurement: Keystead, webdis, a student's; each with all its processes on one core."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ class HttpServer(ABC):
 
     label: str
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, one_core: bool = True) -> None:
         self.port = free_port()
         self.directory = directory
+        self._pinned = ["taskset", "-c", str(SERVER_CORE)] if one_core else []
         self._running: list[subprocess.Popen[bytes]] = []
 
     @abstractmethod
@@ -64,7 +65,7 @@ class HttpServer(ABC):
         with (self.directory / "output").open("ab") as output:
             try:
                 process = subprocess.Popen(
-                    ["taskset", "-c", str(SERVER_CORE), *command],
+                    [*self._pinned, *command],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -107,8 +108,8 @@ class HttpServer(ABC):
 class KeysteadHttp(HttpServer):
     label = "Keystead"
 
-    def __init__(self, directory: Path, python: str = sys.executable) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, python: str = sys.executable, *, one_core: bool = True) -> None:
+        super().__init__(directory, one_core=one_core)
         self.resp_port = free_port()
         self._python = python
 
