@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import socket
 import time
@@ -252,6 +253,25 @@ def test_a_sync_helper_that_dies_during_a_sync_stops_the_server_with_status_74(s
     assert "the sync helper died with status -9 during a sync" in server.log.read_text()
     writer.close()
     reader.close()
+
+
+def test_a_start_says_what_it_cut_off(tmp_path: Path) -> None:
+    """Rule 7: nobody was told that it was written, but somebody may want to look at it."""
+    server = start_keystead(tmp_path / "data")
+    client = server.connect()
+    assert client.call("SET", "k", "v") == OK
+    client.close()
+    server.kill()
+    with (tmp_path / "data" / "segment-0000000001.log").open("r+b") as segment:
+        segment.seek(8192)
+        segment.write(b"half a frame")
+    with running(start_keystead(tmp_path / "data")) as server:
+        client = server.connect()
+        assert client.call("GET", "k").value == b"v"
+        client.close()
+        assert re.search(r"cut off \d+ bytes that were never acknowledged", server.log.read_text())
+    [kept] = (tmp_path / "data").glob("*.broken")
+    assert kept.read_bytes().lstrip(b"\0") == b"half a frame"
 
 
 @pytest.mark.parametrize("fsync", ["interval", "never"])
