@@ -15,6 +15,7 @@ from keystead.engine import manifest as manifests
 from keystead.engine.background import CheckpointFailed, InlineBackground
 from keystead.engine.engine import Engine, Options
 from keystead.engine.files import Directory
+from keystead.engine.format import CHECKPOINT_MAGIC, SEGMENT_MAGIC, decode_file_header
 from keystead.engine.maintenance import RETRY_MS, SHORTAGE_RETRY_MS
 from keystead.engine.manifest import CheckpointRecord, Manifest
 from keystead.errors import DamagedData, DiskFailure
@@ -121,6 +122,26 @@ def test_a_sealed_segment_is_cut_and_recorded_with_length_checksum_and_time(stag
     assert record.time_ms == stage.engine.clock.now_ms
     assert data.rstrip(b"\0")[-1:]
     assert stage.engine.log.retired == []
+
+
+def test_every_file_has_a_salt_of_its_own(stage: Stage) -> None:
+    """Rule 8: so what is left of one file, or copied from it, is never taken for a part of another."""
+    stage.write_segment()
+    stage.write_segment()
+    stage.engine.request_checkpoint()
+    stage.housekeep(3)
+    stage.write()
+    stage.disk.kill()  # the next start begins a segment
+    stage.engine = opened(stage.disk, SMALL, stage.clock)
+    stage.write_segment()
+    stage.engine.request_checkpoint()
+    stage.housekeep(3)
+    salts = []
+    for name, data in stage.disk.content(PATH).items():
+        magic = {".log": SEGMENT_MAGIC, ".ckp": CHECKPOINT_MAGIC}.get(name[-4:])
+        if magic and data.strip(b"\0"):
+            salts.append(decode_file_header(stage.manifest.store_id, magic, memoryview(data)).salt)
+    assert len(salts) == len(set(salts)) >= 6
 
 
 def test_with_fsync_always_sealing_waits_for_the_commits_own_sync(queued: Stage) -> None:
