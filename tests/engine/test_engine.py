@@ -14,6 +14,7 @@ from workload import EMPTY_DISK
 from keystead.engine import manifest as manifests
 from keystead.engine import operations as op
 from keystead.engine.engine import DISK_FULL, OUT_OF_MEMORY, Engine, Options
+from keystead.engine.files import LOCK_NAME
 from keystead.engine.format import COMMIT, FILE_HEADER, MARK, frames
 from keystead.engine.keyspace import SHARDS
 from keystead.engine.operations import SYSTEM, Author, decode_entries
@@ -505,6 +506,16 @@ def test_a_clean_stop_leaves_a_mark_and_lets_everything_go(engine: Engine, disk:
     assert last.kind == MARK
     assert last.durable_position == last.offset
     assert opened(disk).databases[0].keyspace.get(b"k") == b"v"
+
+
+def test_a_stop_holds_the_directory_until_everything_is_written(engine: Engine, disk: SimulatedDisk) -> None:
+    """Rule 9: whoever opens it next must find the whole log."""
+    engine.databases[0].keyspace.put(b"k", b"v")
+    held: list[tuple[str, bool]] = []
+    disk.after = lambda call: held.append((call, f"{PATH}/{LOCK_NAME}" in disk.open_descriptors))
+    engine.close()
+    assert ("sync", True) in held
+    assert all(locked for _, locked in held)
 
 
 def test_a_stop_on_a_full_disk_loses_nothing_that_was_acknowledged(engine: Engine, disk: SimulatedDisk) -> None:
