@@ -16,7 +16,7 @@ import redis as redis_py
 
 from keystead.config import Settings
 from keystead.engine.engine import Options
-from keystead.server.app import engine_options
+from keystead.server import app
 from servers import Server, running, start_keystead
 from wire import CLOSED, Reply, SocketConnection, encode
 
@@ -51,9 +51,15 @@ def helper_pid(server: Server) -> int:
 
 def test_every_setting_of_the_engine_reaches_it() -> None:
     settings = Settings(fsync="interval", maxmemory_bytes=1, segment_bytes=2, history_max_age_s=3, history_max_bytes=4)
-    assert engine_options(settings) == Options(
+    assert app.engine_options(settings) == Options(
         fsync="interval", maxmemory=1, segment_bytes=2, history_max_age_ms=3_000, history_max_bytes=4
     )
+
+
+def test_nothing_in_the_background_holds_the_loop_up_for_more_than_a_few_milliseconds() -> None:
+    """Rule 11: what one step of each may take. While the store is read nobody is served, but everybody is answered."""
+    assert app.HOUSEKEEPING_BUDGET_MS <= 5
+    assert app.LOADING_SLICE_S <= 0.05
 
 
 def test_a_long_pipeline_of_anything_is_answered_in_order(server: Server) -> None:
