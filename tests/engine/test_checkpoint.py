@@ -223,6 +223,18 @@ def test_a_missing_file_a_wrong_length_and_a_foreign_store_are_refused(directory
         read(directory, record)
 
 
+def test_bytes_behind_the_end_are_damage(directory: Directory) -> None:
+    """However well their number is known."""
+    record = forge(directory, [(END, END_PAYLOAD, 0)])
+    read(directory, record)
+    with directory.open("forged") as file:
+        file.write_at(record.length, b"\0" * 8)
+    record.length += 8
+    with pytest.raises(DamagedData) as caught:
+        read(directory, record)
+    assert caught.value.offset == record.length - 8
+
+
 def test_a_newer_version_is_refused_as_such(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is no damage."""
     record = forge(directory, [])

@@ -15,9 +15,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from simulated_disk import SimulatedDisk
-from stores import SMALL, START_MS, HandClock, Reader, opened, state_of
+from stores import PATH, SMALL, START_MS, HandClock, Reader, opened, state_of
 from workload import EMPTY_DISK
 
+from keystead.engine import manifest as manifests
+from keystead.engine.checking import CheckedGeneration, check
+from keystead.engine.files import Directory
 from keystead.engine.keyspace import apply_patch
 from keystead.engine.log import SyncTicket
 
@@ -182,6 +185,17 @@ class EngineAgainstModel(RuleBasedStateMachine):
             self.sync()
         assert not self.engine.maintenance.busy
         assert not self.engine.maintenance.checkpoint_failed
+
+    @rule()
+    def check(self) -> None:
+        """Whatever was sealed, by whom and when: every file is what the manifest says of it."""
+        directory = Directory(PATH, SimulatedDisk(self.disk.everything()))
+        manifest = manifests.load(directory)
+        assert manifest is not None
+        found: list[CheckedGeneration] = []
+        for _ in check(directory, manifest, found):
+            pass
+        assert [error for generation in found for error in generation.damage] == []
 
     # --- Ends -------------------------------------------------------------------------------------------------------
 

@@ -99,6 +99,12 @@ def test_what_is_left_of_a_chunk_when_its_write_becomes_durable_is_answered_too(
 # --- turns
 
 
+def test_no_client_has_more_than_its_share_of_a_turn() -> None:
+    """Rule 11: 16 KB of its input, and of short commands about as many as Redis executes in the time."""
+    assert resp_server.READ_BYTES == 16 << 10
+    assert resp_server.TURN_BATCHES * resp_server.BATCH_COMMANDS == 192
+
+
 def test_a_read_that_fills_the_buffer_gives_the_turn_to_others(stage: Stage) -> None:
     client = Client(stage)
     data = array(b"ECHO", b"x" * 100) * 200
