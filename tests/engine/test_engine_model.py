@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +20,7 @@ from workload import EMPTY_DISK
 
 from keystead.engine.keyspace import apply_patch
 from keystead.engine.log import SyncTicket
+from keystead.engine.savepoint import Savepoint
 
 DATABASES = 3
 KEYS = [b"", b"a", b"b", b"long key \xff\0"]
@@ -28,6 +29,19 @@ databases = st.integers(0, DATABASES - 1)
 keys = st.sampled_from(KEYS)
 values = st.one_of(st.binary(max_size=6), st.binary(min_size=150, max_size=300))
 ahead_ms = st.sampled_from([1, 50, 3_000])
+changes = st.one_of(
+    [
+        st.fixed_dictionaries({"rule": st.just(name), "number": databases, "key": keys, **arguments})
+        for name, arguments in {
+            "put": {"value": values},
+            "put_expiring": {"value": values, "in_ms": ahead_ms},
+            "patch": {"offset": st.integers(0, 9), "data": values},
+            "delete": {},
+            "set_expiry": {"in_ms": st.one_of(st.none(), ahead_ms)},
+        }.items()
+    ]
+)
+"""Names of rules below with their arguments."""
 
 
 class Entry(NamedTuple):
@@ -117,6 +131,20 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def swap(self, one: int, other: int) -> None:
         self.engine.swap(self.engine.databases[one], self.engine.databases[other])
         self.model[one], self.model[other] = self.model[other], self.model[one]
+
+    @rule(changes=st.lists(changes, max_size=8), kept=st.booleans())
+    def savepoint(self, changes: list[dict[str, Any]], kept: bool) -> None:
+        before, ops = copy.deepcopy(self.model), list(self.engine.ops)
+        savepoint = Savepoint(self.engine)
+        for change in changes:
+            change = dict(change)
+            getattr(self, change.pop("rule"))(**change)
+        if kept:
+            savepoint.release()
+        else:
+            savepoint.roll_back()
+            self.model = before
+            assert self.engine.ops == ops
 
     @precondition(lambda self: self.group_from is None)
     @rule()
