@@ -9,6 +9,7 @@ from typing import Any
 
 from cases.case import split
 from keystead.config import Settings
+from keystead.engine.clock import wall_clock_ms
 from keystead.engine.engine import Engine
 from keystead.execution.local import LocalExecutor
 from keystead.execution.promise import Promise
@@ -106,13 +107,16 @@ class Stage:
         return Client(self.executor, there, self.executor.open_session(there))
 
 
-def stage(directory: Path, **settings: Any) -> Stage:
+def stage(directory: Path, *, wall_ms: Callable[[], int] = wall_clock_ms, **settings: Any) -> Stage:
     """Everything but sockets."""
+    engine = Engine(str(directory), wall_ms=wall_ms)
+    for _ in engine.load():
+        pass
     timers = Timers()
     stopped: list[bool] = []
     applied: list[Settings] = []
     executor = LocalExecutor(
-        Engine.open(str(directory)),
+        engine,
         replace(Settings(), **settings),
         call_later=timers.call_later,
         stop=lambda: stopped.append(True),
