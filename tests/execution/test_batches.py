@@ -170,16 +170,18 @@ def test_without_undoing_every_command_runs_and_failures_are_replies(executor_st
 def test_what_is_recorded_with_a_batch_belongs_to_its_transaction(executor_stage: Stage) -> None:
     client = executor_stage.client()
     engine = executor_stage.executor.engine
-    told: list[list[bytes]] = []
+    told: list[tuple[list[bytes], bool]] = []
 
-    def record(replies: list[bytes]) -> None:
-        told.append(replies)
+    def record(replies: list[bytes], changed: bool) -> None:
+        told.append((replies, changed))
         engine.databases[9].keyspace.put(b"record", b"1")
 
     run(client, "SET k 1", record=record)
     assert engine.turn.encode().transactions == 1
     run(client, "SET k 1", "INCRBY k x", record=record)
-    assert (told, engine.ops) == ([[b"+OK\r\n"]], [])
+    assert (told, engine.ops) == ([([b"+OK\r\n"], True)], [])
+    run(client, "GET k", record=record)
+    assert told[1:] == [([b"$1\r\n1\r\n"], False)]
 
 
 def test_a_batch_that_writes_waits_for_the_end_of_a_pause(executor_stage: Stage) -> None:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 Condition: TypeAlias = "Callable[[Keyspace], str | None]"
 """Looks at the client's database as it is when the step's turn comes; why the step must not run, or None."""
 
-Record: TypeAlias = Callable[[list[bytes]], None]
-"""Told the replies before the transaction is closed: what it records belongs to it."""
+Record: TypeAlias = Callable[[list[bytes], bool], None]
+"""Told the replies, and whether anything was changed, before the transaction is closed: what it records belongs to
+it."""
 
 
 class Step(NamedTuple):
@@ -118,7 +119,7 @@ class Batch:
         try:
             (self._run_undoing if self._all_or_nothing else self._run_all)()
             if self.failure is None and self._record is not None:
-                self._record(self.replies)
+                self._record(self.replies, len(engine.ops) > start)
         finally:
             session.runs_transaction = False
             engine.end_group(start)
