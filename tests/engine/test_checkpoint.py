@@ -19,6 +19,7 @@ from keystead.engine.format import (
     FILE_HEADER,
     MARK,
     SHARD,
+    VERSION,
     FileHeader,
     encode_file_header,
     encode_frame,
@@ -223,13 +224,11 @@ def test_a_missing_file_a_wrong_length_and_a_foreign_store_are_refused(directory
         read(directory, record)
 
 
-def test_a_newer_version_is_refused_as_such(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("version", [0, VERSION + 1])
+def test_an_unknown_version_is_refused_as_such(directory: Directory, version: int) -> None:
     """It is no damage."""
-    record = forge(directory, [])
-    monkeypatch.setattr("keystead.engine.format.VERSION", 2)
-    record = forge(directory, [])
-    monkeypatch.undo()
-    with pytest.raises(UnknownFormat, match="version 2"):
+    record = forge(directory, [], version=version)
+    with pytest.raises(UnknownFormat, match=f"version {version}, this version of Keystead reads versions up to"):
         read(directory, record)
 
 

@@ -34,6 +34,9 @@ SHARD_SHIFT = 54
 
 NEVER_MS = 1 << 63
 
+SYSTEM_KEYSPACE = 0xFFFF_FFFF
+"""The id of the keyspace that no database shows: what the store keeps for itself."""
+
 
 class NoExpiries(dict[bytes, int]):
     """What shards without any expiry share: one object that is always in the processor's cache, where a thousand empty
