@@ -12,7 +12,7 @@ from cases.case import split
 from executors import Stage, stage
 from keystead.commands.debug import replays_to_memory
 from keystead.errors import DiskFailure
-from keystead.execution.batches import Batch, Failure, Step
+from keystead.execution.batches import Batch, Condition, Failure, Step
 from keystead.execution.promise import Promise
 
 if TYPE_CHECKING:
@@ -32,9 +32,8 @@ def run(client: Client, *lines: str, **how: Any) -> Batch:
     return batch
 
 
-def unless(key: bytes, value: bytes | None) -> Any:
-    """A condition: the key holds this."""
-    return lambda keyspace: None if keyspace.get(key) == value else f"{key!r} is otherwise"
+def if_it_holds(key: bytes, value: bytes) -> Condition:
+    return Condition(key, lambda found: None if found == value else f"{key!r} holds {found!r}")
 
 
 def commit(engine: Engine) -> None:
@@ -65,15 +64,15 @@ def test_a_command_that_fails_undoes_those_before_it(executor_stage: Stage) -> N
 
 def test_a_condition_that_does_not_hold_undoes_what_was_before_it(executor_stage: Stage) -> None:
     client = executor_stage.client()
-    batch = Batch(client.session, [Step([b"SET", b"k", b"1"]), Step([b"SET", b"j", b"1"], unless(b"k", b"2"))])
+    batch = Batch(client.session, [Step([b"SET", b"k", b"1"]), Step([b"SET", b"j", b"1"], if_it_holds(b"k", b"2"))])
     assert batch.start() is None
-    assert batch.failure == Failure(1, "b'k' is otherwise", unmet=True)
+    assert batch.failure == Failure(1, "b'k' holds b'1'", unmet=True)
     assert client("EXISTS k j") == b":0\r\n"
 
 
 def test_a_condition_sees_what_the_batch_has_changed(executor_stage: Stage) -> None:
     client = executor_stage.client()
-    batch = Batch(client.session, [Step([b"SET", b"k", b"1"]), Step([b"DEL", b"k"], unless(b"k", b"1"))])
+    batch = Batch(client.session, [Step([b"SET", b"k", b"1"]), Step([b"DEL", b"k"], if_it_holds(b"k", b"1"))])
     batch.start()
     assert batch.replies == [b"+OK\r\n", b":1\r\n"]
 

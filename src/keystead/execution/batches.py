@@ -19,16 +19,21 @@ from keystead.commands.table import unknown_command, unknown_subcommand
 from keystead.engine.savepoint import Savepoint
 
 if TYPE_CHECKING:
-    from keystead.engine.keyspace import Keyspace
+    from keystead.engine.values import Value
     from keystead.execution.promise import Promise
     from keystead.execution.session import Session
-
-Condition: TypeAlias = "Callable[[Keyspace], str | None]"
-"""Looks at the client's database as it is when the step's turn comes; why the step must not run, or None."""
 
 Record: TypeAlias = Callable[[list[bytes], bool], None]
 """Told the replies, and whether anything was changed, before the transaction is closed: what it records belongs to
 it."""
+
+
+class Condition(NamedTuple):
+    """What must hold of a key when a step's turn comes."""
+
+    key: bytes
+    refuse: Callable[[Value | None], str | None]
+    """Given what the key holds: why the step must not run, or None."""
 
 
 class Step(NamedTuple):
@@ -148,7 +153,7 @@ class Batch:
     def _execute(self, index: int, step: Step) -> Failure | None:
         session = self._session
         if step.condition is not None:
-            reason = step.condition(session.db.keyspace)
+            reason = step.condition.refuse(session.db.keyspace.get(step.condition.key))
             if reason is not None:
                 return Failure(index, reason, unmet=True)
         reply = session.executor.execute_in_transaction(session, step.args)
