@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from keystead.server.http import health
+from keystead.server.http import health, keys
 from keystead.server.http.routes import Routes
 
 
 def lean_routes() -> Routes:
     """Every lean route."""
-    return Routes(exact=[*health.ROUTES], prefixes=[])
+    return Routes(exact=[*health.ROUTES], prefixes=[keys.ROUTE])
