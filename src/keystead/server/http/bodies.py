@@ -31,7 +31,8 @@ def decoded(request: Request, decode: Callable[[bytes], T]) -> T:
     body = request.body
     if len(body) > LONGEST_BYTES:
         raise Problem(
-            413, f"A JSON body may have {LONGEST_BYTES} bytes. Send long values to PUT /v1/keys, which takes them as is."
+            413,
+            f"A JSON body may have {LONGEST_BYTES} bytes. Send long values to PUT /v1/keys, which takes them as is.",
         )
     if not body:
         raise Problem(400, "The request has no body; it must be JSON.")

@@ -14,9 +14,11 @@ from keystead.commands.declaration import called_command
 from keystead.execution.batches import Step, why_unknown
 from keystead.resp.reading import ReadReply, read_reply
 from keystead.server.http import bodies, transactions
+from keystead.server.http.commands_document import COMMAND
 from keystead.server.http.idempotency import HEADER
 from keystead.server.http.notation import plain, shown, typed
 from keystead.server.http.problems import Problem, problem_of_redis_error
+from keystead.server.http.routes import Endpoint, Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from keystead.execution.session import Session
     from keystead.server.http.requests import Request
     from keystead.server.http.responses import Response
-
-Notation = "Callable[[ReadReply], Any]"
 
 
 class Call(msgspec.Struct, forbid_unknown_fields=True):
@@ -101,3 +101,6 @@ def succeeded(reply: bytes) -> ReadReply:
     if read.kind == "-":
         raise problem_of_redis_error(shown(read.value))
     return read
+
+
+ROUTE = Route(b"/v1/commands", {b"POST": Endpoint(post_command, changes_data=True)}, {"post": COMMAND})

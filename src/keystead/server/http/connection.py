@@ -329,7 +329,7 @@ class Connection(asyncio.Protocol):
             elif answer is not None:
                 self.server.run(self._answer_later(request, answer))
         except Problem as problem:
-            self.answer(request, problem.response())
+            self.answer(request, request.response_to(problem))
         except Exception as failure:
             self.fail(request, failure)
 
@@ -337,7 +337,7 @@ class Connection(asyncio.Protocol):
         try:
             self.answer(request, await answer)
         except Problem as problem:
-            self.answer(request, problem.response())
+            self.answer(request, request.response_to(problem))
         except Exception as failure:
             self.fail(request, failure)
 

@@ -10,6 +10,9 @@ from keystead.execution.batches import Step
 from keystead.resp.reading import ReadReply
 from keystead.server.http import bodies, transactions
 from keystead.server.http.commands import succeeded
+from keystead.server.http.commands_document import INCREMENT
+from keystead.server.http.keys import ttl_ms_of
+from keystead.server.http.routes import Endpoint, Route
 
 if TYPE_CHECKING:
     from keystead.server.http.requests import Request
@@ -22,8 +25,7 @@ def post_increment(request: Request) -> Response | None:
     """Increment the key that the path, or ?key=, names."""
     parameters = request.parameters(("by", "db", "key", "ttl"))
     key = request.key_after(PREFIX, parameters)
-    ttl = parameters.get("ttl")
-    commands = increment(key, parameters.get("by", "1").encode(), ttl_ms=None if ttl is None else ttl_ms_of(ttl))
+    commands = increment(key, parameters.get("by", "1").encode(), ttl_ms=ttl_ms_of(parameters))
 
     def respond(replies: list[bytes]) -> Response:
         return bodies.answer({"value": number(succeeded(replies[0]))})
@@ -47,3 +49,8 @@ def is_integer(text: bytes) -> bool:
 def number(reply: ReadReply) -> int | msgspec.Raw:
     """What the counter is now: decimal digits as they are, for a float would round them."""
     return reply.value if reply.kind == ":" else msgspec.Raw(reply.value)
+
+
+ROUTE = Route(
+    PREFIX, {b"POST": Endpoint(post_increment, changes_data=True)}, {"post": INCREMENT}, "/v1/increment/{key}"
+)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from keystead.server.http.asgi import Application
     from keystead.server.http.connection import Connection
     from keystead.server.http.requests import Request
+    from keystead.server.http.routes import Dialect
     from keystead.server.turns import Turns
 
 log = logging.getLogger("keystead.http")
@@ -214,12 +215,21 @@ class HttpServer:
             percent = int(100 * self._loading)
             checked(unavailable(f"The store is being read: {percent} %.", members={"percent": percent}))
         else:
+            if endpoint is not None and endpoint.dialect is not None:
+                self._take_token(request, endpoint.dialect)
             self._authentication.check(request, checked)
+
+    def _take_token(self, request: Request, dialect: Dialect) -> None:
+        """A token given in another way is as good as a header's."""
+        token = dialect.token_of(request)
+        if token is not None:
+            request.headers.setdefault(b"authorization", b"Bearer " + token)
 
     def choose_database(self, request: Request) -> None:
         """The session's database for this request: what ?db= says, else 0."""
         number = 0
-        if b"db=" in request.query:
+        endpoint = request.endpoint
+        if b"db=" in request.query and (endpoint is None or endpoint.dialect is None):
             number = _database_number(request.query)
         request.session.db = self.executor.engine.databases[number]
 

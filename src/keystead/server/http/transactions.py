@@ -46,7 +46,7 @@ def execute(
 
     def record(replies: list[bytes], changed: bool) -> None:
         assert once is not None
-        response = _made(lambda: respond(replies))
+        response = _made(request, lambda: respond(replies))
         if changed or response.status < 400:
             once.keep(response)
 
@@ -65,12 +65,12 @@ def execute(
         return made()
     if once is not None:
         once.begin(promise)
-    promise.add_done(lambda _: request.answer(_made(made)))
+    promise.add_done(lambda _: request.answer(_made(request, made)))
     return None
 
 
-def _made(make: Callable[[], Response]) -> Response:
+def _made(request: Request, make: Callable[[], Response]) -> Response:
     try:
         return make()
     except Problem as problem:
-        return problem.response()
+        return request.response_to(problem)

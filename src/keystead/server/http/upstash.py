@@ -19,16 +19,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from keystead import resp
-from keystead.commands.declaration import REGISTRY
 from keystead.execution.batches import Failure, Step
 from keystead.resp.reading import ReadReply, read_reply
 from keystead.server.http import bodies, transactions
+from keystead.server.http import upstash_document as document
 from keystead.server.http.commands import check_command, writes
 from keystead.server.http.idempotency import HEADER
 from keystead.server.http.notation import shown, to_base64
 from keystead.server.http.problems import Problem
 from keystead.server.http.requests import percent_decoded
 from keystead.server.http.responses import Response
+from keystead.server.http.routes import Dialect, Endpoint, Handler, Route
 
 if TYPE_CHECKING:
     from keystead.server.http.requests import Request
@@ -43,8 +44,6 @@ STATUSES = frozenset((401, 403, 405, 413, 421, 422, 429, 503))
 """Every other failure is 400."""
 OCTETS = b"application/octet-stream"
 
-SEGMENTS = frozenset(name.decode() for name in REGISTRY)
-"""What a path of this dialect begins with, in any spelling."""
 
 _decode_command = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_commands = msgspec.json.Decoder(list[list[msgspec.Raw]]).decode
@@ -134,6 +133,15 @@ def told(problem: Problem) -> Response:
     return response._replace(headers=tuple(problem.headers.items()))
 
 
+def token_of(request: Request) -> bytes | None:
+    """?_token=…"""
+    for pair in request.query.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        if name == TOKEN:
+            return percent_decoded(value)
+    return None
+
+
 # --- Requests ---------------------------------------------------------------------------------------------------------
 
 
@@ -152,12 +160,9 @@ def command_in_path(request: Request) -> Response | None:
 
 def _arguments_of(query: bytes) -> list[bytes]:
     """Parameters as arguments: name and value, or the name alone."""
-    found = []
-    for pair in query.split(b"&"):
-        for piece in pair.split(b"=", 1):
-            if piece and not pair.startswith(TOKEN + b"="):
-                found.append(percent_decoded(piece.replace(b"+", b" ")))
-    return found
+    pairs = [pair.split(b"=", 1) for pair in query.split(b"&")]
+    pieces = [piece for pair in pairs if pair[0] != TOKEN for piece in pair if piece]
+    return [percent_decoded(piece.replace(b"+", b" ")) for piece in pieces]
 
 
 def _execute(request: Request, args: list[bytes]) -> Response | None:
@@ -212,7 +217,9 @@ def post_transaction(request: Request) -> Response | None:
     form, commands = Form.of(request)._replace(in_resp2=False), _commands(request)
     for args in commands:
         check_command(args, INSTEAD)
-    return transactions.execute(request, [Step(args) for args in commands], form.all, all_or_nothing=False, fail=_discarded)
+    return transactions.execute(
+        request, [Step(args) for args in commands], form.all, all_or_nothing=False, fail=_discarded
+    )
 
 
 def _discarded(failure: Failure) -> Problem:
@@ -224,3 +231,23 @@ def _commands(request: Request) -> list[list[bytes]]:
     if not 0 < len(commands) <= MOST_COMMANDS:
         raise Problem(400, f"ERR a pipeline has 1 to {MOST_COMMANDS} commands, not {len(commands)}")
     return commands
+
+
+# --- Routes -----------------------------------------------------------------------------------------------------------
+
+DIALECT = Dialect(told, token_of)
+
+
+def _endpoints(handler: Handler, *methods: bytes) -> dict[bytes, Endpoint]:
+    return dict.fromkeys(methods, Endpoint(handler, changes_data=True, dialect=DIALECT))
+
+
+ROUTES = [
+    Route(b"/", _endpoints(post_command, b"POST"), document.COMMAND),
+    Route(b"/pipeline", _endpoints(post_pipeline, b"POST"), document.PIPELINE),
+    Route(b"/multi-exec", _endpoints(post_transaction, b"POST"), document.TRANSACTION),
+]
+BY_COMMAND = Route(
+    b"/", _endpoints(command_in_path, b"GET", b"HEAD", b"POST", b"PUT"), document.BY_COMMAND, "/{command}/{arguments}"
+)
+"""Where a path begins with a command's name."""
