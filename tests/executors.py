@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,10 +10,20 @@ from typing import Any
 
 from cases.case import split
 from keystead.config import Settings
-from keystead.engine.engine import Engine
+from keystead.engine.clock import wall_clock_ms
+from keystead.engine.engine import Engine, Fsync
 from keystead.execution.local import LocalExecutor
 from keystead.execution.promise import Promise
 from keystead.execution.session import Session
+
+
+def choose_fsync(engine: Engine, fsync: Fsync) -> None:
+    """CONFIG SET appendfsync, and wait until it holds: the manifest must know of less durability first."""
+    options = engine.options._replace(fsync=fsync)
+    engine.configure(options)
+    while engine.options != options:
+        time.sleep(0.001)
+        engine.configure(options)
 
 
 class Timers:
@@ -106,13 +117,16 @@ class Stage:
         return Client(self.executor, there, self.executor.open_session(there))
 
 
-def stage(directory: Path, **settings: Any) -> Stage:
+def stage(directory: Path, *, wall_ms: Callable[[], int] = wall_clock_ms, **settings: Any) -> Stage:
     """Everything but sockets."""
+    engine = Engine(str(directory), wall_ms=wall_ms)
+    for _ in engine.load():
+        pass
     timers = Timers()
     stopped: list[bool] = []
     applied: list[Settings] = []
     executor = LocalExecutor(
-        Engine.open(str(directory)),
+        engine,
         replace(Settings(), **settings),
         call_later=timers.call_later,
         stop=lambda: stopped.append(True),

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from cli.stores import content, files, fill, flip, keystead
+from keystead.engine import manifest as manifests
+from keystead.engine.files import Directory
 
 ALL = {b"k%d" % number: b"v%d" % number for number in range(60)}
 
@@ -31,6 +33,12 @@ def store(original: Path, tmp_path: Path) -> Path:
 
 def newest(store: Path, pattern: str) -> Path:
     return max(store.glob(pattern))
+
+
+def history_of(store: Path) -> str:
+    manifest = manifests.load(Directory(str(store)))
+    assert manifest is not None
+    return manifest.history
 
 
 def test_a_sound_store_is_reported_generation_by_generation_and_not_changed(store: Path) -> None:
@@ -76,8 +84,10 @@ def test_a_damaged_checkpoint_and_damage_behind_it_are_repaired_in_one_go(store:
 def test_damaged_history_costs_history_only(store: Path) -> None:
     flip(store / "segment-0000000001.log", 100)
     assert keystead("check", "--dir", store).status == 65
+    history = history_of(store)
     run = keystead("check", "--repair", "--dir", store)
     assert run.status == 0
+    assert history_of(store) == history
     assert "is lost; the data is not" in run.output
     assert content(store) == ALL
     assert (store / "segment-0000000001.log.0.broken").exists()
@@ -88,8 +98,10 @@ def test_a_damaged_log_ends_before_the_damage_and_the_rest_is_kept(store: Path) 
     whole = log.read_bytes()
     flip(log, whole.index(b"k50"))
     damaged = log.read_bytes()
+    history = history_of(store)
     run = keystead("check", "--repair", "--dir", store)
     assert run.status == 0
+    assert history_of(store) != history, "sequence numbers of what is lost will be used again"
     assert content(store) == {key: value for key, value in ALL.items() if int(key[1:]) < 50}
     (broken,) = store.glob("*.broken")
     offset = int(broken.name.split(".")[-2])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from executors import stage
+from executors import choose_fsync, stage
 from keystead.commands.info import human
 from keystead.config import parameters
 from keystead.execution.promise import Promise
@@ -245,7 +245,7 @@ def test_waitaof_waits_like_any_reply_when_every_write_is_synced(client: Client)
 
 def test_waitaof_waits_for_the_interval_to_sync(client: Client, executor_stage: Stage) -> None:
     engine = executor_stage.executor.engine
-    engine.configure(engine.options._replace(fsync="interval"))
+    choose_fsync(engine, "interval")
     client("SET k v")
     promise, late = client("WAITAOF 1 0 0"), executor_stage.client()("WAITAOF 1 0 20")
     engine.end_turn()

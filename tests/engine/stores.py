@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from keystead.engine.background import InlineBackground, Task
 from keystead.engine.engine import Engine, Options
+from keystead.engine.keyspace import SYSTEM_KEYSPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,12 @@ SMALL = Options(segment_bytes=700, reserve_bytes=256)
 T = TypeVar("T")
 
 State = tuple[dict[bytes, tuple[bytes, int]], ...]
-"""Of each database: keys with value and expiry, those included whose time is up but whose removal is not logged."""
+"""Of each database, last of the system: keys with value and expiry, those included whose time is up but whose removal
+is not logged."""
+
+
+EMPTY: State = ({},) * 17
+"""Of a store in which nothing is."""
 
 
 class Reader:
@@ -65,13 +71,13 @@ def state_of(engine: Engine) -> State:
             for shard, expires in zip(database.keyspace.shards, database.keyspace.expires, strict=True)
             for key, value in shard.items()
         }
-        for database in engine.databases
+        for database in (*engine.databases, engine.system)
     )
 
 
 def state_of_view(view: View) -> State:
     """What a replay came to."""
-    keyspaces = [view.keyspaces.get(number) for number in view.databases]
+    keyspaces = [view.keyspaces.get(number) for number in (*view.databases, SYSTEM_KEYSPACE)]
     return tuple(
         {
             key: (bytes(value), expires.get(key, 0))

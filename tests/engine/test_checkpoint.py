@@ -19,6 +19,7 @@ from keystead.engine.format import (
     FILE_HEADER,
     MARK,
     SHARD,
+    VERSION,
     FileHeader,
     encode_file_header,
     encode_frame,
@@ -235,13 +236,11 @@ def test_bytes_behind_the_end_are_damage(directory: Directory) -> None:
     assert caught.value.offset == record.length - 8
 
 
-def test_a_newer_version_is_refused_as_such(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("version", [0, VERSION + 1])
+def test_an_unknown_version_is_refused_as_such(directory: Directory, version: int) -> None:
     """It is no damage."""
-    record = forge(directory, [])
-    monkeypatch.setattr("keystead.engine.format.VERSION", 2)
-    record = forge(directory, [])
-    monkeypatch.undo()
-    with pytest.raises(UnknownFormat, match="version 2"):
+    record = forge(directory, [], version=version)
+    with pytest.raises(UnknownFormat, match=f"version {version}, this version of Keystead reads versions up to"):
         read(directory, record)
 
 

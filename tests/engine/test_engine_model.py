@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,16 +21,34 @@ from workload import EMPTY_DISK
 from keystead.engine import manifest as manifests
 from keystead.engine.checking import CheckedGeneration, check
 from keystead.engine.files import Directory
-from keystead.engine.keyspace import apply_patch
+from keystead.engine.keyspace import Keyspace, apply_patch
 from keystead.engine.log import SyncTicket
+from keystead.engine.savepoint import Savepoint
 
 DATABASES = 3
 KEYS = [b"", b"a", b"b", b"long key \xff\0"]
 
+SYSTEM = DATABASES
+"""Where the model keeps what is the system's."""
+
 databases = st.integers(0, DATABASES - 1)
+places = st.integers(0, SYSTEM)
 keys = st.sampled_from(KEYS)
 values = st.one_of(st.binary(max_size=6), st.binary(min_size=150, max_size=300))
 ahead_ms = st.sampled_from([1, 50, 3_000])
+changes = st.one_of(
+    [
+        st.fixed_dictionaries({"rule": st.just(name), "number": databases, "key": keys, **arguments})
+        for name, arguments in {
+            "put": {"value": values},
+            "put_expiring": {"value": values, "in_ms": ahead_ms},
+            "patch": {"offset": st.integers(0, 9), "data": values},
+            "delete": {},
+            "set_expiry": {"in_ms": st.one_of(st.none(), ahead_ms)},
+        }.items()
+    ]
+)
+"""Names of rules below with their arguments."""
 
 
 class Entry(NamedTuple):
@@ -41,7 +59,7 @@ class Entry(NamedTuple):
 
 
 Model = list[dict[bytes, Entry]]
-"""Of each database; a key whose time is up is as good as absent."""
+"""Of each database and the system; a key whose time is up is as good as absent."""
 
 
 class EngineAgainstModel(RuleBasedStateMachine):
@@ -52,12 +70,16 @@ class EngineAgainstModel(RuleBasedStateMachine):
         self.disk = SimulatedDisk(EMPTY_DISK)
         self.clock = HandClock()
         self.engine = opened(self.disk, SMALL, self.clock)
-        self.model: Model = [{} for _ in range(DATABASES)]
+        self.model: Model = [{} for _ in range(SYSTEM + 1)]
         self.durable: Model = copy.deepcopy(self.model)
         self.ticket: SyncTicket | None = None
         self.synced: Model = []
         """What will be durable when the sync under way succeeds."""
         self.group_from: int | None = None
+
+    def keyspace(self, number: int) -> Keyspace:
+        """Where the engine keeps what the model keeps there."""
+        return (self.engine.system if number == SYSTEM else self.engine.databases[number]).keyspace
 
     # --- The model --------------------------------------------------------------------------------------------------
 
@@ -69,41 +91,41 @@ class EngineAgainstModel(RuleBasedStateMachine):
 
     # --- Changes ----------------------------------------------------------------------------------------------------
 
-    @rule(number=databases, key=keys, value=values)
+    @rule(number=places, key=keys, value=values)
     def put(self, number: int, key: bytes, value: bytes) -> None:
-        self.engine.databases[number].keyspace.put(key, value)
+        self.keyspace(number).put(key, value)
         self.model[number][key] = Entry(value, 0)
 
-    @rule(number=databases, key=keys, value=values, in_ms=ahead_ms)
+    @rule(number=places, key=keys, value=values, in_ms=ahead_ms)
     def put_expiring(self, number: int, key: bytes, value: bytes, in_ms: int) -> None:
         at_ms = self.engine.clock.now_ms + in_ms
-        self.engine.databases[number].keyspace.put(key, value, at_ms)
+        self.keyspace(number).put(key, value, at_ms)
         self.model[number][key] = Entry(value, at_ms)
 
-    @rule(number=databases, key=keys, offset=st.integers(0, 9), data=values)
+    @rule(number=places, key=keys, offset=st.integers(0, 9), data=values)
     def patch(self, number: int, key: bytes, offset: int, data: bytes) -> None:
         entry = self.live(self.model, number, key) or Entry(b"", 0)
         patched = bytearray(entry.value)
         apply_patch(patched, offset, data)
-        assert self.engine.databases[number].keyspace.patch(key, offset, data) == len(patched)
+        assert self.keyspace(number).patch(key, offset, data) == len(patched)
         self.model[number][key] = Entry(bytes(patched), entry.expires_at_ms)
 
-    @rule(number=databases, key=keys)
+    @rule(number=places, key=keys)
     def delete(self, number: int, key: bytes) -> None:
         existed = self.live(self.model, number, key) is not None
-        assert self.engine.databases[number].keyspace.delete(key) == existed
+        assert self.keyspace(number).delete(key) == existed
         self.model[number].pop(key, None)
 
-    @rule(number=databases, key=keys, in_ms=st.one_of(st.none(), ahead_ms))
+    @rule(number=places, key=keys, in_ms=st.one_of(st.none(), ahead_ms))
     def set_expiry(self, number: int, key: bytes, in_ms: int | None) -> None:
         entry = self.live(self.model, number, key)
         if entry is None:
             with pytest.raises(KeyError):
-                self.engine.databases[number].keyspace.set_expiry(key, 0)
+                self.keyspace(number).set_expiry(key, 0)
             self.model[number].pop(key, None)
             return
         at_ms = 0 if in_ms is None else self.engine.clock.now_ms + in_ms
-        self.engine.databases[number].keyspace.set_expiry(key, at_ms)
+        self.keyspace(number).set_expiry(key, at_ms)
         self.model[number][key] = Entry(entry.value, at_ms)
 
     @rule(number=databases)
@@ -114,12 +136,26 @@ class EngineAgainstModel(RuleBasedStateMachine):
     @rule()
     def flush_all(self) -> None:
         self.engine.flush_all()
-        self.model = [{} for _ in range(DATABASES)]
+        self.model = [*({} for _ in range(DATABASES)), self.model[SYSTEM]]
 
     @rule(one=databases, other=databases)
     def swap(self, one: int, other: int) -> None:
         self.engine.swap(self.engine.databases[one], self.engine.databases[other])
         self.model[one], self.model[other] = self.model[other], self.model[one]
+
+    @rule(changes=st.lists(changes, max_size=8), kept=st.booleans())
+    def savepoint(self, changes: list[dict[str, Any]], kept: bool) -> None:
+        before, ops = copy.deepcopy(self.model), list(self.engine.ops)
+        savepoint = Savepoint(self.engine)
+        for change in changes:
+            change = dict(change)
+            getattr(self, change.pop("rule"))(**change)
+        if kept:
+            savepoint.release()
+        else:
+            savepoint.roll_back()
+            self.model = before
+            assert self.engine.ops == ops
 
     @precondition(lambda self: self.group_from is None)
     @rule()
@@ -219,9 +255,9 @@ class EngineAgainstModel(RuleBasedStateMachine):
         """All of the last turns, some or none of them are there; never less than what is durable."""
         self.disk = SimulatedDisk(self.disk.crash_state(Random(seed)))
         self._open()
-        self.model = [
-            {key: Entry(*entry) for key, entry in database.items()} for database in state_of(self.engine)[:DATABASES]
-        ]
+        state = state_of(self.engine)
+        found = (*state[:DATABASES], state[-1])
+        self.model = [{key: Entry(*entry) for key, entry in database.items()} for database in found]
         self.durable = copy.deepcopy(self.model)
 
     @rule()
@@ -235,8 +271,8 @@ class EngineAgainstModel(RuleBasedStateMachine):
 
     @invariant()
     def memory_is_as_the_model_says(self) -> None:
-        for number in range(DATABASES):
-            keyspace = self.engine.databases[number].keyspace
+        for number in range(SYSTEM + 1):
+            keyspace = self.keyspace(number)
             for key in KEYS:
                 entry = self.live(self.model, number, key)
                 assert keyspace.get(key) == (entry.value if entry else None)
@@ -247,8 +283,8 @@ class EngineAgainstModel(RuleBasedStateMachine):
 
     @invariant()
     def strangers_are_shown_what_is_durable(self) -> None:
-        for number in range(DATABASES):
-            keyspace = self.engine.databases[number].keyspace
+        for number in range(SYSTEM + 1):
+            keyspace = self.keyspace(number)
             for key in KEYS:
                 stranger = Reader()
                 entry = self.live(self.durable, number, key)
@@ -258,8 +294,8 @@ class EngineAgainstModel(RuleBasedStateMachine):
 
     @invariant()
     def a_writer_sees_its_own_writes(self) -> None:
-        for number in range(DATABASES):
-            keyspace = self.engine.databases[number].keyspace
+        for number in range(SYSTEM + 1):
+            keyspace = self.keyspace(number)
             for key in KEYS:
                 writer = Reader()
                 writer.pending_turn = self.engine.open_turn
@@ -281,7 +317,8 @@ class EngineAgainstModel(RuleBasedStateMachine):
         payload = sum(
             sum(len(key) + len(value) for key, (value, _) in database.items()) for database in state_of(self.engine)
         )
-        assert sum(database.keyspace.payload_bytes for database in self.engine.databases) == payload
+        places = (*self.engine.databases, self.engine.system)
+        assert sum(place.keyspace.payload_bytes for place in places) == payload
 
 
 @pytest.mark.usefixtures("small_sizes")

@@ -20,7 +20,7 @@ from random import Random
 
 import pytest
 from simulated_disk import SHORT_WRITE, Fault, SimulatedDisk
-from stores import SMALL, HandClock, State, opened, state_of
+from stores import EMPTY, SMALL, HandClock, State, opened, state_of
 from workload import EMPTY_DISK
 
 from keystead.engine.engine import Engine, Options
@@ -40,7 +40,7 @@ class Life:
     def __init__(self, disk: SimulatedDisk) -> None:
         self.disk = disk
         self.clock = HandClock()
-        self.states: list[State] = [({},) * 16]
+        self.states: list[State] = [EMPTY]
         self.durable = 0
         self.refused = False
         """Whether growth was ever refused."""

@@ -32,6 +32,7 @@ from keystead.engine.format import (
     PART,
     SEGMENT_MAGIC,
     SHARD,
+    VERSION,
     BadHeader,
     FileHeader,
     OtherVersion,
@@ -227,7 +228,7 @@ def test_the_example_is_a_store_that_can_be_opened() -> None:
     """With the manifest that the page describes; and its content is what the page says."""
     manifest = Manifest(f"{STORE_ID:016x}", "00", [Generation(None, [SegmentRecord(1, f"{SALT:016x}")])])
     body = manifests.render(manifest).partition(b"\n")[2]
-    title = f"keystead manifest 1 {xxh3_64_hexdigest(body)}\n".encode()
+    title = f"keystead manifest {VERSION} {xxh3_64_hexdigest(body)}\n".encode()
     files = {"MANIFEST": title + body, "segment-0000000001.log": bytes_on_the_page()}
     engine = opened(SimulatedDisk(Image.of({PATH: files})))
     assert state_of(engine)[0] == {

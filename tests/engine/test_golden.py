@@ -27,7 +27,7 @@ def content(engine: Engine) -> dict[str, dict[str, list[object]]]:
             key.hex(): [bytes(database.keyspace.get(key) or b"").hex(), database.keyspace.expires_at_ms(key)]
             for key in sorted(database.keyspace.keys())
         }
-        for database in engine.databases
+        for database in (*engine.databases, engine.system)
         if len(database.keyspace)
     }
 

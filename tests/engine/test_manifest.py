@@ -23,10 +23,12 @@ def example() -> Manifest:
         "af943ad768046e55",
         "74009d9a88734e14",
         [Generation(None, [sealed]), Generation(CHECKPOINT, [SegmentRecord(2, "e2708a0162493990")])],
+        "1f0c3d5a77e1b2c4",
+        unsynced=True,
     )
 
 
-def signed(body: bytes, title: str = "keystead manifest 1") -> bytes:
+def signed(body: bytes, title: str = "keystead manifest 2") -> bytes:
     """A body with the right checksum."""
     return f"{title} {xxh3_64_intdigest(body):016x}\n".encode() + body
 
@@ -35,7 +37,7 @@ def test_what_is_rendered_is_parsed() -> None:
     """And people can read it."""
     data = manifests.render(example())
     assert manifests.parse(data, "M") == example()
-    assert data.startswith(b"keystead manifest 1 ")
+    assert data.startswith(b"keystead manifest 2 ")
     assert b'"hash_seed": "74009d9a88734e14"' in data
 
 
@@ -56,7 +58,7 @@ def test_what_it_says() -> None:
     [
         b"",
         b"\n",
-        b"keystead manifest 1 \n",
+        b"keystead manifest 2 \n",
         signed(b"{}")[:-1],
         signed(b"{}") + b"\n",
         signed(b"{}").replace(b"manifest", b"Manifest"),
@@ -79,9 +81,17 @@ def test_damage_is_refused_by_name(data: bytes) -> None:
 
 def test_a_newer_version_is_refused_as_such() -> None:
     """It is no damage."""
-    with pytest.raises(UnknownFormat, match="manifest version 2") as caught:
-        manifests.parse(signed(b"{}", "keystead manifest 2"), "/data/MANIFEST")
+    with pytest.raises(UnknownFormat, match="manifest version 3") as caught:
+        manifests.parse(signed(b"{}", "keystead manifest 3"), "/data/MANIFEST")
     assert caught.value.exit_code == 65
+
+
+def test_a_manifest_of_version_1_has_no_history_yet() -> None:
+    """A start gives it an id, and writes it in the newest version."""
+    body = b'{"store": "af943ad768046e55", "hash_seed": "74009d9a88734e14", "generations": []}'
+    manifest = manifests.parse(signed(body, "keystead manifest 1"), "M")
+    assert (manifest.history, manifest.unsynced) == ("", False)
+    assert manifests.render(manifest).startswith(b"keystead manifest 2 ")
 
 
 def test_it_is_replaced_as_a_whole() -> None:

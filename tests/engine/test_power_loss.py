@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from simulated_disk import Image, SimulatedDisk
 from stores import SMALL, opened
-from workload import EMPTY_DISK, STEPS, STEPS_ON_A_FULL_DISK, Moment, Workload, moment_of
+from workload import EMPTY_DISK, STEPS, STEPS_ON_A_FULL_DISK, STEPS_WITH_CHOICES, Moment, Workload, moment_of
 
 if TYPE_CHECKING:
-    from keystead.engine.engine import Fsync
+    from keystead.engine.engine import Engine, Fsync
 
 STATES = int(os.environ.get("KEYSTEAD_POWER_LOSS_STATES", "50000"))
 FIRST_SEED = int(os.environ.get("KEYSTEAD_SEED", "0"))
@@ -45,6 +45,21 @@ class Caught(NamedTuple):
     first: int
     last: int
     call: str
+    history: str
+    told: int
+    """Where the history is the same, no moment before this one may be found."""
+
+
+class Found(NamedTuple):
+    """What a start came to."""
+
+    moment: Moment
+    history: str
+
+
+def found_by(engine: Engine) -> Found:
+    """After a start."""
+    return Found(moment_of(engine), engine.history_id)
 
 
 class PowerLoss:
@@ -55,7 +70,7 @@ class PowerLoss:
         self._seed = seed
         self._random = Random(f"power loss {seed}")
         self._caught: list[Caught] = []
-        self._found: dict[int, list[Moment]] = {}
+        self._found: dict[int, list[Found]] = {}
         """What starts from the image of that hash found: the same image is tried once."""
         self.states = 0
         workload.disk.after = self.catch
@@ -66,7 +81,7 @@ class PowerLoss:
         workload = self._workload
         first, last = workload.durable, len(workload.moments) - 1 + workload.in_flight
         for image in workload.disk.crash_states(self._random, STATES_AT_A_CALL):
-            self._caught.append(Caught(image, first, last, call))
+            self._caught.append(Caught(image, first, last, call, workload.history, workload.told))
 
     def check_caught(self) -> None:
         """Recover what was caught in this step."""
@@ -82,11 +97,12 @@ class PowerLoss:
         key = hash(caught.image)
         if key not in self._found:
             self._found[key] = self._recover(caught.image)
-        allowed = self._workload.moments[caught.first : caught.last + 1]
-        for found in self._found[key]:
+        for found, history in self._found[key]:
+            first = max(caught.first, caught.told) if history == caught.history else caught.first
+            allowed = self._workload.moments[first : caught.last + 1]
             assert found in allowed, f"found {found}, which is none of {allowed}"
 
-    def _recover(self, image: Image) -> list[Moment]:
+    def _recover(self, image: Image) -> list[Found]:
         """What a start from this state finds, and what a start finds after a crash during that one."""
         disk = SimulatedDisk(image)
         at_call = self._random.randrange(2 * CALLS_OF_A_START)
@@ -101,10 +117,10 @@ class PowerLoss:
         disk.after = catch_in_start
         engine = opened(disk)
         disk.after = lambda _: None
-        found = [moment_of(engine)]
+        found = [found_by(engine)]
         self.states += 2
         if in_start:
-            return [*found, moment_of(opened(SimulatedDisk(in_start[0])))]
+            return [*found, found_by(opened(SimulatedDisk(in_start[0])))]
         # Nobody would see that a start left less than a whole store if nothing was written to it.
         engine.databases[0].keyspace.put(b"after", b"the crash")
         engine.end_turn()
@@ -127,6 +143,12 @@ def test_a_power_loss_anywhere_leaves_what_was_acknowledged(chunk: int, seeded: 
 def test_without_syncs_a_prefix_of_the_log_survives(fsync: Fsync, seeded: Seed) -> None:
     """With fsync interval and never a power loss may cost turns, but never one before a turn that survives."""
     lose_power_everywhere(fsync, STATES // 10, FIRST_SEED + 500_000_000, seeded)
+
+
+@pytest.mark.usefixtures("small_sizes")
+def test_a_change_of_mind_about_syncs_never_reuses_a_number_that_was_told(seeded: Seed) -> None:
+    """Or the history has another id afterwards, whenever the power was lost."""
+    lose_power_everywhere("always", STATES // 10, FIRST_SEED + 600_000_000, seeded, STEPS_WITH_CHOICES)
 
 
 @pytest.mark.usefixtures("small_sizes")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from simulated_disk import Image, SimulatedDisk
-from stores import SMALL, HandClock, State, opened, state_of
+from stores import EMPTY, SMALL, HandClock, State, opened, state_of
 
 from keystead.errors import DiskFailure
 
@@ -30,7 +30,7 @@ class Moment(NamedTuple):
     next_sequence: int
 
 
-NOTHING = Moment(tuple({} for _ in range(16)), 1)
+NOTHING = Moment(EMPTY, 1)
 
 
 def moment_of(engine: Engine) -> Moment:
@@ -45,6 +45,8 @@ class Workload:
         self.random = random
         self.disk = disk
         self.options = options
+        self.may_lose = options.fsync != "always"
+        """Whether something is acknowledged before it is synced."""
         self.steps = STEPS
         self.clock = HandClock()
         self.moments = [NOTHING]
@@ -57,12 +59,19 @@ class Workload:
         """Whether a turn is being appended that is not among the moments yet."""
         self.after_step: Callable[[], None] = lambda: None
         self.engine: Engine | None = None
+        self.history = ""
+        self._told_before = 0
+
+    @property
+    def told(self) -> int:
+        """Index of the last moment whose sequence number somebody may have been told in this history."""
+        return max(self._told_before, self._before + self.engine.durable_turn) if self.engine else self._told_before
 
     @property
     def durable(self) -> int:
         """Index of the last moment that was acknowledged."""
         engine = self.engine
-        if engine is None or engine.options.fsync != "always":
+        if engine is None or self.may_lose:
             return self._begun_with
         return max(self._begun_with, self._before + engine.durable_turn)
 
@@ -78,6 +87,11 @@ class Workload:
             self.engine = opened(self.disk, self.options, self.clock)
         found = moment_of(self.engine)
         self._before = self.find(found)
+        if self.engine.history_id == self.history:
+            assert self._before >= self._told_before, "a sequence number that was told would be used again"
+        else:
+            assert not self.history or self.may_lose, "nothing that was told can be lost"
+        self.history, self._told_before = self.engine.history_id, self._before
         del self.moments[self._before + 1 :]
         self._begun_with = self._before  # all that a start has read is durable before it serves
 
@@ -149,11 +163,14 @@ class Workload:
 
     def restart(self) -> None:
         """A clean stop and a start."""
+        whole, history = not self._engine().log.holding, self.history
         self._close()
         self.open()
+        assert not whole or self.history == history, "a clean stop loses nothing"
 
     def _close(self) -> None:
         engine = self._engine()
+        self._told_before = self.told
         engine.close()
         # What a full disk held back to the last was never acknowledged.
         self._begun_with = self.durable if engine.log.holding else len(self.moments) - 1
@@ -162,7 +179,7 @@ class Workload:
     def kill(self) -> None:
         """The process dies, the machine goes on: whatever was written is still there."""
         held = self._engine().log.holding
-        self._begun_with, self.engine = self.durable, None
+        self._die()
         self.disk.kill()
         last = self.moments[-1]
         self.open()
@@ -170,11 +187,20 @@ class Workload:
 
     def lose_power(self) -> None:
         """The machine dies, and starts again."""
-        self._begun_with, self.engine = self.durable, None
+        self._die()
         after = self.disk.after
         self.disk = SimulatedDisk(self.disk.crash_state(self.random))
         self.disk.after = after
         self.open()
+
+    def _die(self) -> None:
+        self._begun_with, self._told_before = self.durable, self.told
+        self.engine = None
+
+    def choose_durability(self) -> None:
+        """CONFIG SET appendfsync."""
+        self.may_lose = True
+        self._engine().configure(self.options._replace(fsync=self.random.choice(("always", "interval", "never"))))
 
     def fill_disk(self) -> None:
         """Somebody else takes nearly all the room."""
@@ -230,8 +256,12 @@ class Workload:
         start = len(self._engine().ops)
         for _ in range(self.random.choice((2, 3, 8))):
             self.random.choice(CHANGES[:6])(self, database)
-            database = self._database()
+            database = self._engine().system if self.random.random() < 0.2 else self._database()
         self._engine().end_group(start)
+
+    def change_of_the_system(self, _: Database) -> None:
+        """What the store keeps for itself."""
+        self.random.choice(CHANGES[:6])(self, self._engine().system)
 
     def flush(self, database: Database) -> None:
         self._engine().flush(database)
@@ -256,6 +286,7 @@ CHANGES: list[Callable[[Workload, Database], None]] = [
     Workload.flush,
     Workload.swap,
     Workload.flush_all,
+    Workload.change_of_the_system,
 ]
 
 STEPS: list[Callable[[Workload], None]] = [
@@ -274,3 +305,5 @@ STEPS_ON_A_FULL_DISK: list[Callable[[Workload], None]] = [
     *[Workload.fill_disk] * 3,
     *[Workload.make_room] * 2,
 ]
+
+STEPS_WITH_CHOICES: list[Callable[[Workload], None]] = [*STEPS, *[Workload.choose_durability] * 3]

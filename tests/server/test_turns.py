@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from stage import Client, Stage
 
+from executors import choose_fsync
+from keystead.engine.engine import Fsync
 from keystead.errors import DiskFailure
 from keystead.server.turns import QUICK_SYNC_S, RECENT_READ_S
 
@@ -200,8 +202,8 @@ def test_a_full_disk_holds_replies_back_until_there_is_room(stage: Stage, monkey
 
 
 @pytest.mark.parametrize("fsync", ["interval", "never"])
-def test_without_fsync_always_a_reply_waits_only_for_the_append(stage: Stage, fsync: str) -> None:
-    stage.engine.configure(stage.engine.options._replace(fsync=fsync))  # type: ignore[arg-type]  # one of the three
+def test_without_fsync_always_a_reply_waits_only_for_the_append(stage: Stage, fsync: Fsync) -> None:
+    choose_fsync(stage.engine, fsync)
     client = Client(stage)
     syncs = stage.engine.log.syncs
     client.sends("PUT k v")
@@ -226,7 +228,7 @@ def test_a_disk_that_may_answer_later_lets_go_of_those_who_wait(stage: Stage) ->
     client = Client(stage)
     use_helper(stage)
     assert client.asks("PUT k v") == b""
-    stage.engine.configure(stage.engine.options._replace(fsync="never"))
+    choose_fsync(stage.engine, "never")
     stage.turns.schedule()
     stage.sync()
     assert client.pipe.replies() == b"+OK\r\n"

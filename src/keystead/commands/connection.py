@@ -49,6 +49,7 @@ def echo(session: Session, message: bytes) -> bytes:
     since="1.0.0",
     flags="loading stale fast",
     types={"index": lambda text: integer_within(text, -(1 << 31), (1 << 31) - 1)},
+    connection_state=True,
     summary="Changes the selected database.",
 )
 def select(session: Session, index: int) -> str:
@@ -66,6 +67,7 @@ def select(session: Session, index: int) -> str:
     takes="args",
     complexity="O(N) where N is the number of passwords defined for the user",
     history=(("6.0.0", "Added ACL style (username and password)."),),
+    connection_state=True,
     summary="Authenticates the connection.",
 )
 def auth(session: Session, args: list[bytes]) -> str:
@@ -96,6 +98,7 @@ def log_in(session: Session, username: bytes, password: bytes) -> None:
     flags="noscript loading stale fast no_auth allow_busy",
     takes="args",
     history=(("6.2.0", "`protover` made optional; called without arguments it reports the connection's context."),),
+    connection_state=True,
     summary="Handshakes with the server.",
 )
 def hello(session: Session, args: list[bytes]) -> dict[bytes, Any]:
@@ -147,6 +150,7 @@ def valid_name(text: bytes, what: str = "Client names") -> bytes:
     "RESET",
     since="6.2.0",
     flags="noscript loading stale fast no_auth allow_busy",
+    connection_state=True,
     summary="Resets the connection.",
 )
 def reset(session: Session) -> str:
@@ -164,6 +168,7 @@ def reset(session: Session) -> str:
     takes="args",
     encoded=True,
     deprecated=("7.2.0", "just closing the connection"),
+    connection_state=True,
     summary="Closes the connection.",
 )
 def quit_(session: Session, args: list[bytes]) -> Promise:

@@ -107,9 +107,10 @@ def replays_to_memory(engine: Engine) -> bool:
     for _ in recover(engine.directory, manifest, recovered):
         pass
     view = recovered.view
-    for database in engine.databases:
-        found = view.keyspaces.get(view.databases[database.number])
+    for database in (*engine.databases, engine.system):
         held = database.keyspace
+        shown = held.id if database is engine.system else view.databases[database.number]
+        found = view.keyspaces.get(shown)
         same = found is not None and found.shards == held.shards and found.expires == held.expires
         if not same and (found is not None or len(held)):
             log.error("DEBUG RELOAD: database %d differs from its files", database.number)

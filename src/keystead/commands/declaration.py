@@ -53,6 +53,9 @@ class Command:
     """The handler returns an encoded reply (or a Promise of one) instead of a value."""
     flags: frozenset[str]
     reads: Reads
+    connection_state: bool
+    """It changes what the commands after it on the same connection mean, or what comes out of the connection. Where
+    each request stands for itself, as over HTTP, it is refused."""
     group: str
     since: str
     summary: str
@@ -115,6 +118,7 @@ def command(
     complexity: str = "O(1)",
     flags: str = "",
     reads: Reads = "latest",
+    connection_state: bool = False,
     keys: str = "",
     key_specs: tuple[KeySpec, ...] | None = None,
     raw: bool = False,
@@ -156,6 +160,7 @@ def command(
             encoded=encoded,
             flags=frozenset(marks),
             reads=reads,
+            connection_state=connection_state,
             group=group,
             since=since,
             summary=summary,

@@ -13,6 +13,7 @@ from xxhash import xxh3_64_hexdigest
 
 from keystead.engine.checkpoint import Progress
 from keystead.engine.files import Directory
+from keystead.engine.keyspace import SYSTEM_KEYSPACE
 from keystead.engine.manifest import Generation, Manifest
 from keystead.engine.recovery import Recovered, TornTail, recover
 from keystead.engine.view import View
@@ -111,8 +112,8 @@ def _compare(
 
 
 def _content(view: View) -> object:
-    shown = [view.keyspaces.get(number) for number in view.databases]
-    data = [(keyspace.shards, keyspace.expires) if keyspace is not None else None for keyspace in shown]
+    kept = [view.keyspaces.get(number) for number in (*view.databases, SYSTEM_KEYSPACE)]
+    data = [(keyspace.shards, keyspace.expires) if keyspace is not None else None for keyspace in kept]
     nonempty = [entry if entry is not None and any(entry[0]) else None for entry in data]
     return nonempty, view.databases, view.next_sequence
 

@@ -26,7 +26,7 @@ from keystead.engine.format import (
     encode_frame,
     frame_bytes,
 )
-from keystead.engine.keyspace import SHARDS
+from keystead.engine.keyspace import SHARDS, SYSTEM_KEYSPACE
 from keystead.engine.manifest import CheckpointRecord
 from keystead.engine.values import value_bytes
 from keystead.errors import DamagedData, UnknownFormat
@@ -80,10 +80,10 @@ class CheckpointWriter:
         self._record.length += len(data)
 
     def write_shards(self, view: View, shards: range) -> Iterator[None]:
-        """Write these shards of every keyspace that a database shows; yields after each frame."""
-        shown = set(view.databases)
+        """Write these shards of every keyspace that a database shows, and the system's; yields after each frame."""
+        kept = {*view.databases, SYSTEM_KEYSPACE}
         for number, keyspace in sorted(view.keyspaces.items()):
-            if number not in shown:
+            if number not in kept:
                 continue
             for i in shards:
                 shard = keyspace.shards[i]
@@ -116,7 +116,7 @@ def read_header(path: str, store_id: int, magic: bytes, data: memoryview) -> Fil
     try:
         return decode_file_header(store_id, magic, data)
     except OtherVersion as error:
-        raise UnknownFormat(path, f"version {error.version}", f"version {VERSION}") from error
+        raise UnknownFormat(path, f"version {error.version}", f"versions up to {VERSION}") from error
 
 
 def read_checkpoint(

@@ -19,7 +19,7 @@ from keystead.engine.clock import Clock, wall_clock_ms
 from keystead.engine.files import Directory, DirectoryLock, System
 from keystead.engine.format import COMMIT, MARK, PART
 from keystead.engine.key_index import KeyIndex
-from keystead.engine.keyspace import NO_EXPIRIES, SHARDS, Keyspace
+from keystead.engine.keyspace import NO_EXPIRIES, SHARDS, SYSTEM_KEYSPACE, Keyspace
 from keystead.engine.log import Log, SyncTicket
 from keystead.engine.maintenance import Background, Maintenance, Retention, ThreadBackground
 from keystead.engine.opening import continue_store, create_store
@@ -39,11 +39,15 @@ DISK_FULL: Final = (
 MEMORY_CHECK_BYTES = 1 << 18
 """Memory is looked at again after this much log: what the data grows by is never more than what is logged."""
 EXPIRE_AT_ONCE = 200
+SYSTEM_NUMBER: Final = -1
 IDLE_STEPS_BEFORE_MARK = 3
 
 
 class Database:
-    """A numbered database: a name for a keyspace. Always use `.keyspace` afresh; FLUSHDB and SWAPDB replace it."""
+    """A numbered database: a name for a keyspace. Always use `.keyspace` afresh; FLUSHDB and SWAPDB replace it.
+
+    The system's has the number -1, and its keyspace is always the same.
+    """
 
     __slots__ = ("keyspace", "number")
 
@@ -100,6 +104,8 @@ class Engine:
         """Lock the directory (StoreLocked, DirectoryUnusable); `load` must run to its end before anything else."""
         self.path = path
         self.options = options or Options()
+        self._chosen = self.options
+        """By `configure`; the options that hold may be stricter for a moment."""
         self.clock = Clock(wall_ms)
         self.turn = OpenTurn()
         self.ops = self.turn.ops
@@ -112,6 +118,10 @@ class Engine:
         self.torn_bytes = 0
         self.failed: DiskFailure | None = None
         self.databases: list[Database] = []
+        self.system: Database
+        """What the store keeps for itself: durable as all else, shown by no number, left alone by every flush."""
+        self._all: list[Database] = []
+        """The numbered databases and the system's."""
         self.active_expire = True
         self._next_keyspace = DATABASES
         self._replaced: list[tuple[int, Keyspace]] = []
@@ -147,17 +157,18 @@ class Engine:
 
     def _load(self) -> Iterator[Progress]:
         reserve_bytes = self.options.reserve_bytes
+        unsynced = self.options.fsync != "always"
         try:
             manifest = manifests.load(self.directory)
             if manifest is None:
-                manifest, self.log = create_store(self.directory, self.clock.now_ms, reserve_bytes)
+                manifest, self.log = create_store(self.directory, self.clock.now_ms, reserve_bytes, unsynced=unsynced)
                 view = View(manifest.seed)
             else:
                 recovered = Recovered(View(manifest.seed))
                 yield from recover(self.directory, manifest, recovered)
                 self.torn_bytes = sum(len(torn.data) for torn in recovered.torn)
                 view = recovered.view
-                self.log = continue_store(self.directory, manifest, recovered, reserve_bytes)
+                self.log = continue_store(self.directory, manifest, recovered, reserve_bytes, unsynced=unsynced)
         except OSError as error:
             raise DiskFailure(f"opening {self.path}: {error.strerror}") from error
         retention = Retention(self.options.history_max_age_ms, self.options.history_max_bytes)
@@ -179,20 +190,37 @@ class Engine:
         self.turn.next_part = view.next_part
         self._next_keyspace = view.next_keyspace
         self._seed = seed
-        for number, keyspace_id in enumerate(view.databases):
-            keyspace = self._new_keyspace(keyspace_id)
-            found = view.keyspaces.get(keyspace_id)
-            if found is not None:
-                keyspace.shards = found.shards
-                keyspace.expires = [expires or NO_EXPIRIES for expires in found.expires]
-                if view.replayed:
-                    found.count_payload()
-                keyspace.payload_bytes = found.payload_bytes
-            self.databases.append(Database(number, keyspace))
+        self.databases += [Database(number, self._adopted(id_, view)) for number, id_ in enumerate(view.databases)]
+        self.system = Database(SYSTEM_NUMBER, self._adopted(SYSTEM_KEYSPACE, view))
+        self._all += [*self.databases, self.system]
         self.check_refusal()
 
+    def _adopted(self, keyspace_id: int, view: View) -> Keyspace:
+        keyspace = self._new_keyspace(keyspace_id)
+        found = view.keyspaces.get(keyspace_id)
+        if found is not None:
+            keyspace.shards = found.shards
+            keyspace.expires = [expires or NO_EXPIRIES for expires in found.expires]
+            if view.replayed:
+                found.count_payload()
+            keyspace.payload_bytes = found.payload_bytes
+        return keyspace
+
     def configure(self, options: Options) -> None:
-        """Other options hold from now on; `segment_bytes` and `reserve_bytes` from the next start."""
+        """Other options hold from now on; `segment_bytes` and `reserve_bytes` from the next start.
+
+        Except that less durability is given only once the manifest knows of it: housekeeping sees to that.
+        """
+        self._chosen = options
+        if options.fsync != "always":
+            self.maintenance.admit_unsynced()
+            self._final(self.maintenance.step)
+        self._follow_choice()
+
+    def _follow_choice(self) -> None:
+        options = self._chosen
+        if options.fsync != "always" and not self.maintenance.manifest.unsynced:
+            options = options._replace(fsync="always")  # until the manifest knows
         self.options = options
         self.log.syncs_commits = options.fsync == "always"
         self.maintenance.retention = Retention(options.history_max_age_ms, options.history_max_bytes)
@@ -224,14 +252,20 @@ class Engine:
         if not len(old):
             return
         self._expired_in_replaced += old.expired_keys
-        new = self._new_keyspace(self._next_keyspace)
-        self._next_keyspace += 1
+        new = self._new_keyspace(self._new_keyspace_id())
         if old.index is not None:
             new.index = KeyIndex()
             for _ in new.build_index():  # of no keys, at once
                 pass
         self._bind(database, new)
         self._replaced.append((self.open_turn, old))
+
+    def _new_keyspace_id(self) -> int:
+        number = self._next_keyspace
+        if number == SYSTEM_KEYSPACE:
+            number += 1
+        self._next_keyspace = number + 1
+        return number
 
     def flush_all(self) -> None:
         """Empty every database, as one transaction."""
@@ -302,7 +336,7 @@ class Engine:
         if self.options.fsync != "always":
             # The choice was made to answer before the sync: nothing waits, and nothing is hidden.
             self.durable_turn = turn
-            for database in self.databases:
+            for database in self._all:
                 if database.keyspace.open_before:
                     database.keyspace.forget_before_images()
             for _, keyspace in self._replaced:
@@ -354,7 +388,7 @@ class Engine:
             raise
 
     def _keyspaces_with_images(self) -> list[Keyspace]:
-        return [database.keyspace for database in self.databases] + [keyspace for _, keyspace in self._replaced]
+        return [database.keyspace for database in self._all] + [keyspace for _, keyspace in self._replaced]
 
     def _free_replaced(self) -> None:
         durable = [keyspace for turn, keyspace in self._replaced if turn <= self.durable_turn]
@@ -388,6 +422,8 @@ class Engine:
             self._resume()
         self._mark_when_idle()
         self._final(self.maintenance.step)
+        if self.options != self._chosen:
+            self._follow_choice()
         self.check_refusal()
 
     @property
@@ -396,7 +432,7 @@ class Engine:
         log = self.log
         waiting = self.ops or self._freeing or self._replaced or self._indexing is not None
         on_disk = log.holding or log.starved or log.retired or self.maintenance.working or self._mark_is_due()
-        return not (waiting or on_disk)
+        return not (waiting or on_disk or self.options != self._chosen)
 
     def _expire_slice(self, keys: int) -> None:
         """Look at up to *keys* expiries, shard by shard, so that each shard is visited about every five seconds."""
@@ -404,7 +440,7 @@ class Engine:
         looked_at = 0
         for _ in range(SHARDS // 50 + 1):
             self._expire_at = (self._expire_at + 1) % SHARDS
-            for database in self.databases:
+            for database in self._all:
                 expires = database.keyspace.expires[self._expire_at]
                 if expires:
                     looked_at += len(expires)
@@ -460,13 +496,18 @@ class Engine:
             self.on_refusal_change()
 
     @property
+    def history_id(self) -> str:
+        """In one history a sequence number never means anything else."""
+        return self.maintenance.manifest.history
+
+    @property
     def expired_keys(self) -> int:
-        """How many keys were removed because their time was up, by themselves or when a change met them."""
+        """How many keys of users were removed because their time was up, by themselves or when a change met them."""
         return self._expired_in_replaced + sum(database.keyspace.expired_keys for database in self.databases)
 
     def used_bytes(self) -> int:
-        """Estimated memory of all data."""
-        return sum(database.keyspace.used_bytes() for database in self.databases)
+        """Estimated memory of all data, the system's included."""
+        return sum(database.keyspace.used_bytes() for database in self._all)
 
     def info(self) -> EngineInfo:
         """The engine's facts."""
@@ -505,6 +546,8 @@ class Engine:
                 if self._mark_is_due():
                     self.append_mark()
                     self.sync()
+                if self.log.durable_position == self.log.position:
+                    self._final(self.maintenance.end_cleanly)
         finally:
             self.log.close()
             self._lock.release()

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from xxhash import xxh3_64_intdigest as checksum
 
-VERSION = 1
+VERSION = 2
+"""What is written. Every version before it is read, too: see docs/format.md, "History of versions"."""
 MASK_64 = (1 << 64) - 1
 
 # --- Frame ----------------------------------------------------------------------------------------------------------
@@ -142,6 +143,7 @@ class FileHeader(NamedTuple):
     base_position: int
     first_sequence: int
     created_ms: int
+    version: int = VERSION
 
 
 class BadHeader(Exception):
@@ -149,7 +151,7 @@ class BadHeader(Exception):
 
 
 class OtherVersion(Exception):
-    """A good header, written in the format of that version."""
+    """A good header, written in the format of that version, which is not known here."""
 
     def __init__(self, version: int) -> None:
         super().__init__(version)
@@ -158,8 +160,8 @@ class OtherVersion(Exception):
 
 def encode_file_header(store_id: int, header: FileHeader) -> bytes:
     """The first 64 bytes of a file of the store."""
-    magic, salt, number, base_position, first_sequence, created_ms = header
-    unsealed = FILE_HEADER.pack(magic, VERSION, 0, 0, salt, number, base_position, first_sequence, created_ms, 0)[
+    magic, salt, number, base_position, first_sequence, created_ms, version = header
+    unsealed = FILE_HEADER.pack(magic, version, 0, 0, salt, number, base_position, first_sequence, created_ms, 0)[
         :_FILE_CHECKSUM_OFFSET
     ]
     return unsealed + _CHECKSUM.pack(checksum(unsealed, store_id))
@@ -176,9 +178,9 @@ def decode_file_header(store_id: int, magic: bytes, data: memoryview) -> FileHea
         raise BadHeader("the header's checksum does not match: damaged, or a file of another store")
     if found != magic:
         raise BadHeader(f"this is not a {magic.decode()} file")
-    if version != VERSION:
+    if not 1 <= version <= VERSION:
         raise OtherVersion(version)
-    return FileHeader(magic, salt, number, base_position, first_sequence, created_ms)
+    return FileHeader(magic, salt, number, base_position, first_sequence, created_ms, version)
 
 
 def segment_name(number: int) -> str:

@@ -34,6 +34,9 @@ SHARD_SHIFT = 54
 
 NEVER_MS = 1 << 63
 
+SYSTEM_KEYSPACE = 0xFFFF_FFFF
+"""The id of the keyspace that no database shows: what the store keeps for itself."""
+
 
 class NoExpiries(dict[bytes, int]):
     """What shards without any expiry share: one object that is always in the processor's cache, where a thousand empty
@@ -405,6 +408,28 @@ class Keyspace:
             self.expired_keys += 1
             return None, 0
         return image
+
+    def restore(self, key: bytes, image: Image | Unpatch, *, patched: bool) -> None:
+        """Put back what a change of the open turn replaced, for a savepoint, which sees to the rest: nothing is
+        recorded, counted, or kept as an image.
+
+        *patched*: an earlier change of the turn has patched the string in place and counts on its being a bytearray.
+        """
+        i = digest(key, self._seed) >> SHARD_SHIFT
+        now = self.shards[i].get(key)
+        value, expires_at_ms = image.undo((now, 0)) if isinstance(image, Unpatch) else image
+        if expires_at_ms:
+            self._expire_at(i, key, expires_at_ms)
+        else:
+            self.expires[i].pop(key, None)
+        if value is not None:
+            self.shards[i][key] = bytearray(value) if patched and isinstance(value, bytes) else value
+        elif now is not None:
+            del self.shards[i][key]
+        if (value is None) != (now is None):
+            self.key_changes += 1
+            if self.index is not None:
+                (self.index.discard if value is None else self.index.add)(key)
 
     def _added(self, key: bytes, value: Value) -> None:
         self.payload_bytes += len(key) + value_bytes(value)

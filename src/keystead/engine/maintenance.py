@@ -68,6 +68,8 @@ class Maintenance:
         self._task: Task[Callable[[], None]] | None = None
         self._wanted_up_to = 0
         """A checkpoint up to this segment was asked for."""
+        self._unsynced_wanted = False
+        """The manifest is to say that commits are acknowledged before they are synced."""
         self._not_before_ms = 0
         self._checkpoint_not_before_ms = 0
         self._reserved_bytes = 0
@@ -93,6 +95,10 @@ class Maintenance:
         has_frames = self._log.segment.end > FILE_HEADER.size
         self._wanted_up_to = self._log.segment.number if has_frames else self._log.segment.number - 1
         self._not_before_ms = self._checkpoint_not_before_ms = 0
+
+    def admit_unsynced(self) -> None:
+        """Let the manifest say that commits are acknowledged before they are synced; see `manifest.unsynced`."""
+        self._unsynced_wanted = True
 
     def step(self) -> None:
         """Take in what a job has done, or start the job that is due. DiskFailure is final."""
@@ -132,6 +138,8 @@ class Maintenance:
         log = self._log
         if self._clock.now_ms < self._not_before_ms:
             return None
+        if self._unsynced_wanted and not self.manifest.unsynced:
+            return self._unsynced_job()
         if log.retired:
             return self._seal_job(log.retired[0]) if self._may_seal(log.retired[0]) else None
         if log.holding:
@@ -192,6 +200,19 @@ class Maintenance:
         self.last_checkpoint_ms = self._clock.now_ms
 
     # --- Jobs: run in the background, touch no state of this object; what they return is run in the foreground -----
+
+    def _unsynced_job(self) -> Callable[[], Callable[[], None]]:
+        manifest, directory = copy.deepcopy(self.manifest), self._directory
+        manifest.unsynced = True
+
+        def job() -> Callable[[], None]:
+            manifests.store(directory, manifest)
+            return lambda: self._replaced(manifest)
+
+        return self._or_from_reserve(job)
+
+    def _replaced(self, manifest: Manifest) -> None:
+        self.manifest = manifest
 
     def _prepare_job(self) -> Callable[[], Callable[[], None]]:
         manifest, directory, log = copy.deepcopy(self.manifest), self._directory, self._log
@@ -313,12 +334,9 @@ class Maintenance:
             for name in sorted(names - manifest.files()):
                 directory.remove(name)
             directory.sync()
-            return lambda: self._dropped(manifest)
+            return lambda: self._replaced(manifest)
 
         return job
-
-    def _dropped(self, manifest: Manifest) -> None:
-        self.manifest = manifest
 
     def _expired_generations(self, manifest: Manifest) -> int:
         """How many of the oldest generations retention lets go; never the newest."""
@@ -332,6 +350,20 @@ class Maintenance:
             kept_bytes -= generation.stored_bytes()
             dropped += 1
         return dropped
+
+    def end_cleanly(self) -> None:
+        """Everything acknowledged is durable and nothing more will be: let the manifest say so. DiskFailure.
+
+        When the disk is full it stays unsaid; the next start then gives the history another id, which is no loss.
+        """
+        if not self.manifest.unsynced:
+            return
+        self.manifest.unsynced = self._unsynced_wanted = False
+        try:
+            manifests.store(self._directory, self.manifest)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise DiskFailure(f"maintaining {self._directory.path}: {error.strerror}") from error
 
     def stop(self) -> None:
         """End what runs, and take it in."""

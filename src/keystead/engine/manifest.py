@@ -5,6 +5,7 @@ Owns the model and its bytes. Must not know when it changes: that is maintenance
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 MANIFEST_NAME = "MANIFEST"
 _TITLE = "keystead manifest"
-_VERSION = "1"
+_VERSION = "2"
+_KNOWN_VERSIONS = ("1", _VERSION)
 
 
 class SegmentRecord(msgspec.Struct, forbid_unknown_fields=True):
@@ -70,6 +72,10 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     store: str
     hash_seed: str
     generations: list[Generation]
+    history: str = ""
+    """In one history a sequence number never means anything else; "" in a manifest of version 1."""
+    unsynced: bool = False
+    """Commits may have been acknowledged before they were synced since the last clean stop."""
 
     @property
     def store_id(self) -> int:
@@ -92,6 +98,11 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
         return names | {generation.checkpoint.file for generation in self.generations if generation.checkpoint}
 
 
+def new_id() -> str:
+    """A random id of 16 hex digits."""
+    return f"{secrets.randbits(64):016x}"
+
+
 def render(manifest: Manifest) -> bytes:
     """The manifest's bytes."""
     body = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
@@ -102,9 +113,10 @@ def parse(data: bytes, path: str) -> Manifest:
     """The manifest in *data*. DamagedData and UnknownFormat name *path*."""
     title, _, body = data.partition(b"\n")
     words = title.decode("ascii", "replace").rsplit(" ", 2)
-    if len(words) == 3 and words[0] == _TITLE and words[1] != _VERSION and words[1].isdigit():
-        raise UnknownFormat(path, f"manifest version {words[1]}", f"version {_VERSION}")
-    if title != f"{_TITLE} {_VERSION} {xxh3_64_intdigest(body):016x}".encode():
+    if len(words) == 3 and words[0] == _TITLE and words[1] not in _KNOWN_VERSIONS and words[1].isdigit():
+        raise UnknownFormat(path, f"manifest version {words[1]}", f"versions up to {_VERSION}")
+    digest = xxh3_64_intdigest(body)
+    if title not in [f"{_TITLE} {version} {digest:016x}".encode() for version in _KNOWN_VERSIONS]:
         raise DamagedData(path, 0, "the checksum in the first line does not match")
     try:
         return msgspec.json.decode(body, type=Manifest)

@@ -19,6 +19,7 @@ from keystead.engine.format import (
     MARK,
     PART,
     SEGMENT_MAGIC,
+    VERSION,
     FileHeader,
     encode_file_header,
     encode_frame,
@@ -37,15 +38,18 @@ TEMPORARY = re.compile(r"(?:MANIFEST|checkpoint-\d{10,}\.ckp)\.tmp")
 """Names that are ours: no other file in the directory is touched, whatever people keep there."""
 
 
-def create_store(directory: Directory, now_ms: int, reserve_bytes: int) -> tuple[Manifest, Log]:
-    """A new, empty store: its first segment, then the manifest that names it.
+def create_store(
+    directory: Directory, now_ms: int, reserve_bytes: int, *, unsynced: bool = False
+) -> tuple[Manifest, Log]:
+    """A new, empty store: its first segment, then the manifest that names it. *unsynced*: see `continue_store`.
 
     DamagedData when there are files of a store already: without its manifest nobody knows which of them count.
     """
     for name in directory.names():
         if STORED.fullmatch(name) and not _left_by_creation(directory, name):
             raise DamagedData(f"{directory.path}/{manifests.MANIFEST_NAME}", 0, f"it is missing, but {name} is there")
-    manifest = Manifest(f"{secrets.randbits(64):016x}", f"{secrets.randbits(64):016x}", [Generation(None, [])])
+    new_id = manifests.new_id
+    manifest = Manifest(new_id(), new_id(), [Generation(None, [])], new_id(), unsynced)
     _remove_strangers(directory, manifest)  # a creation that was interrupted before its manifest
     log = _start_segment(directory, manifest, 1, 0, 1, now_ms, reserve_bytes)
     try:
@@ -64,27 +68,37 @@ def _left_by_creation(directory: Directory, name: str) -> bool:
     return name == segment_name(1) and next_nonzero(data, FILE_HEADER.size) >= len(data)
 
 
-def continue_store(directory: Directory, manifest: Manifest, recovered: Recovered, reserve_bytes: int) -> Log:
+def continue_store(
+    directory: Directory, manifest: Manifest, recovered: Recovered, reserve_bytes: int, *, unsynced: bool = False
+) -> Log:
     """The log of a recovered store, ready to be appended to. Everything recovered is durable when this returns.
+
+    *unsynced*: commits will be acknowledged before they are synced. The manifest knows that when this returns, for a
+    start after a crash must give the history another id then: a sequence number that was told might be reused.
 
     What lies above the last proven position is written again into a new segment and synced: a crash may have left it
     in the page cache only, and after a failed sync that cache holds what the disk does not.
     """
     try:
-        return _continue(directory, manifest, recovered, reserve_bytes)
+        return _continue(directory, manifest, recovered, reserve_bytes, unsynced)
     except OSError as error:
         if error.errno not in NO_SPACE:
             raise
     # A full disk does not keep a store closed: reads and deletes must go on.
     _give_up_reserves(directory, recovered)
-    return _continue(directory, manifest, recovered, reserve_bytes)
+    return _continue(directory, manifest, recovered, reserve_bytes, unsynced)
 
 
-def _continue(directory: Directory, manifest: Manifest, recovered: Recovered, reserve_bytes: int) -> Log:
+def _continue(
+    directory: Directory, manifest: Manifest, recovered: Recovered, reserve_bytes: int, unsynced: bool
+) -> Log:
     for torn in recovered.torn:
         _keep(directory, torn)
     before = manifests.render(manifest)
     next_manifest = copy.deepcopy(manifest)
+    if manifest.unsynced or not manifest.history:
+        next_manifest.history = manifests.new_id()
+    next_manifest.unsynced = unsynced
     generation = next_manifest.current
     # Above every segment that the manifest names now: until it is replaced, a crash must find each of them as it is.
     number = max((record.number for record in generation.segments), default=_last_number(manifest)) + 1
@@ -115,6 +129,7 @@ def _continue(directory: Directory, manifest: Manifest, recovered: Recovered, re
         log.close()
         raise
     manifest.generations = next_manifest.generations
+    manifest.history, manifest.unsynced = next_manifest.history, unsynced
     return log
 
 
@@ -138,12 +153,15 @@ def _truncate(directory: Directory, name: str, length: int) -> None:
 
 
 def _clean_end(recovered: Recovered) -> OpenSegment | None:
-    """The segment to go on in, when a mark at the log's end proves everything before it durable."""
+    """The segment to go on in, when a mark at the log's end proves everything before it durable.
+
+    Never one of an earlier version of the format: what is appended may not be known to it.
+    """
     if not recovered.open_segments or recovered.torn:
         return None
     segment = recovered.open_segments[-1]
     mark = segment.last_frame
-    if mark is None or mark.kind != MARK:
+    if mark is None or mark.kind != MARK or segment.header.version != VERSION:
         return None
     proves_all = mark.durable_position == segment.header.base_position + mark.offset
     return segment if proves_all else None

@@ -69,6 +69,8 @@ class _Plan:
     directory: Directory
     generations: list[Generation]
     said: list[str] = field(default_factory=list)
+    ends_history: bool = False
+    """Transactions are lost that somebody may have been told of: their sequence numbers will be used again."""
     cuts: list[tuple[str, int]] = field(default_factory=list)
     """Files and the offsets from which on they are put aside; offset 0 is the whole file."""
 
@@ -86,6 +88,8 @@ class _Plan:
             _keep_copy(directory, file, offset)
         directory.sync()
         manifest.generations = self.generations
+        if self.ends_history:
+            manifest.history = manifests.new_id()
         manifests.store(directory, manifest)
         for file, offset in self.cuts:
             if offset == 0:
@@ -137,6 +141,7 @@ def _end_log(plan: _Plan, damage: dict[str, DamagedData], last_ms: int) -> None:
         segment.length = offset
         segment.checksum = xxh3_64_hexdigest(memoryview(plan.directory.read(segment.file))[:offset])
         segment.time_ms = last_ms
+    plan.ends_history = True
     plan.cuts.append((segment.file, offset))
     plan.cuts += [(other.file, 0) for other in later]
     place = f"at byte {offset} of {segment.file}" if offset else f"before {segment.file}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from xxhash import xxh3_64_intdigest as digest
 
-from keystead.engine.keyspace import SHARD_SHIFT, SHARDS, apply_patch
+from keystead.engine.keyspace import SHARD_SHIFT, SHARDS, SYSTEM_KEYSPACE, apply_patch
 from keystead.engine.operations import (
     Author,
     Bind,
@@ -101,8 +101,8 @@ class View:
         rebound = self._apply(entries)
         if rebound:
             # Only now: between the two binds of a swap one of its keyspaces is shown by no database.
-            shown = set(self.databases)
-            self.keyspaces = {number: view for number, view in self.keyspaces.items() if number in shown}
+            kept = {*self.databases, SYSTEM_KEYSPACE}
+            self.keyspaces = {number: view for number, view in self.keyspaces.items() if number in kept}
         self.next_sequence = first_sequence + transactions
         self.time_ms = max(self.time_ms, time_ms)
 
@@ -135,8 +135,8 @@ class View:
         return rebound
 
     def _bind(self, bind: Bind) -> None:
-        if not 0 <= bind.database < DATABASES:
-            raise ReplayError(f"a bind of database {bind.database}")
+        if not 0 <= bind.database < DATABASES or bind.keyspace == SYSTEM_KEYSPACE:
+            raise ReplayError(f"a bind of database {bind.database} to keyspace {bind.keyspace}")
         self.databases[bind.database] = bind.keyspace
         self.next_keyspace = max(self.next_keyspace, bind.keyspace + 1)
 

@@ -18,6 +18,7 @@ from keystead.commands.declaration import Command, called_command
 from keystead.errors import CommandError, KeysteadError, WriteRefused
 from keystead.execution.access import Access
 from keystead.execution.call_times import AllCallTimes
+from keystead.execution.first_answers import FirstAnswers
 from keystead.execution.latency_spikes import LatencySpikes
 from keystead.execution.memory import MemoryFacts, memory_facts
 from keystead.execution.monitors import Monitors
@@ -81,6 +82,7 @@ class LocalExecutor:
         self.call_times = AllCallTimes()
         self.monitors = Monitors(self.tables)
         self.pauses = Pauses(self)
+        self.first_answers = FirstAnswers(engine)
         self.sessions: dict[int, Session] = {}
         self._turn = engine.turn
         self._last_session_id = 0

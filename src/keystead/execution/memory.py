@@ -33,12 +33,13 @@ class MemoryFacts(NamedTuple):
 def memory_facts(engine: Engine, sessions: Iterable[Session], statistics: Statistics) -> MemoryFacts:
     """The figures at this moment."""
     keyspaces = [database.keyspace for database in engine.databases]
+    payload_bytes = sum(keyspace.payload_bytes for keyspace in keyspaces) + engine.system.keyspace.payload_bytes
     used_bytes = engine.used_bytes()
     statistics.peak_used_bytes = max(statistics.peak_used_bytes, used_bytes)
     return MemoryFacts(
         keys=sum(map(len, keyspaces)),
         used_bytes=used_bytes,
-        dataset_bytes=sum(keyspace.payload_bytes for keyspace in keyspaces),
+        dataset_bytes=payload_bytes,
         peak_bytes=statistics.peak_used_bytes,
         resident_bytes=resident_bytes(),
         client_bytes=sum(sum(session.peer.buffer_sizes()) for session in sessions),

@@ -1,4 +1,5 @@
-"""How the golden stores were written: `python tests/engine/golden/write.py v1`. Never again once a version is released.
+"""How the newest golden stores were written: `python tests/engine/golden/write.py v2`. Never again once a version is
+released; the stores of version 1 have no system keyspace.
 
 It stays here to say what is in them. A later format gets a directory of its own beside the old ones, which stay as they
 are for ever: files of every released format open for ever.
@@ -44,6 +45,7 @@ def write(path: Path) -> Engine:
     one.keyspace.put("Schlüssel \0".encode(), b"\xff\0\x01")
     one.keyspace.put(b"", b"")
     step(engine)
+    engine.system.keyspace.put(b"kept", b"for the system itself")
     engine.request_checkpoint()
     step(engine)
     engine.author = Author("bob", "")
@@ -63,6 +65,7 @@ def write(path: Path) -> Engine:
     start = len(engine.ops)
     zero.keyspace.put(b"large", b"0123456789" * 60)
     two.keyspace.put(b"with it", b"in one transaction")
+    engine.system.keyspace.put(b"answered", b"that too", FAR_MS)
     engine.end_group(start)
     step(engine)
     for i in range(30):
@@ -70,6 +73,7 @@ def write(path: Path) -> Engine:
         step(engine)
     engine.append_mark()
     engine.sync()
+    engine.system.keyspace.patch(b"answered", 0, b"T")
     zero.keyspace.put(b"last", b"of all")
     engine.end_turn()
     engine.sync()
@@ -77,13 +81,13 @@ def write(path: Path) -> Engine:
 
 
 def content(engine: Engine) -> dict[str, dict[str, list[object]]]:
-    """By database and key, in hexadecimal: value and expiry."""
+    """By database (-1: the system) and key, in hexadecimal: value and expiry."""
     return {
         str(database.number): {
             key.hex(): [bytes(database.keyspace.get(key) or b"").hex(), database.keyspace.expires_at_ms(key)]
             for key in sorted(database.keyspace.keys())
         }
-        for database in engine.databases
+        for database in (*engine.databases, engine.system)
         if len(database.keyspace)
     }
 
