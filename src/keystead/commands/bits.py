@@ -244,11 +244,18 @@ BITFIELD_ARGUMENTS = (
 )
 
 
+def _bitfield_flags(args: list[bytes]) -> tuple[str, ...]:
+    """With nothing but GET it only reads."""
+    changes = any(word.lower() in (b"set", b"incrby") for word in args[2:-3])
+    return ("RW", "ACCESS", "UPDATE") if changes else ("RO", "ACCESS")
+
+
 @bit_command(
     f"BITFIELD key {BITFIELD_ARGUMENTS}",
     since="3.2.0",
     flags="write denyoom",
     keys="RW ACCESS UPDATE VARIABLE_FLAGS",
+    keys_exactly=_bitfield_flags,
     takes="args",
     complexity="O(1) for each subcommand specified",
     summary="Performs arbitrary bitfield integer operations on strings.",
