@@ -245,9 +245,17 @@ BITFIELD_ARGUMENTS = (
 
 
 def _bitfield_flags(args: list[bytes]) -> tuple[str, ...]:
-    """With nothing but GET it only reads."""
-    changes = any(word.lower() in (b"set", b"incrby") for word in args[2:-3])
-    return ("RW", "ACCESS", "UPDATE") if changes else ("RO", "ACCESS")
+    """With nothing but well-formed GETs it only reads."""
+    at = 2
+    while at < len(args):
+        word = args[at].lower()
+        if word == b"get" and at + 2 < len(args):
+            at += 3
+        elif word == b"overflow" and at + 1 < len(args):
+            at += 2
+        else:
+            return ("RW", "ACCESS", "UPDATE")
+    return ("RO", "ACCESS")
 
 
 @bit_command(

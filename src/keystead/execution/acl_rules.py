@@ -213,11 +213,11 @@ def _selector_after(selector: Selector, word: bytes) -> Selector:
 def _with_keys(selector: Selector, word: bytes) -> Selector:
     if selector.all_keys:
         raise _Wrong(AFTER_EVERYTHING.format(flag="allkeys", reset="resetkeys", what="patterns"))
-    access, tilde, pattern = word.partition(b"~")
-    letters = access[1:].upper()
-    if not tilde or (access and letters not in (b"R", b"W", b"RW", b"WR", b"")) or _has_spaces(pattern):
+    access, _, pattern = word.partition(b"~")
+    letters = access[1:].upper() if access else b"RW"
+    if letters not in (b"R", b"W", b"RW", b"WR") or _has_spaces(pattern):
         raise _Wrong(SYNTAX)
-    added = KeyPattern(pattern, not access or b"R" in letters, not access or b"W" in letters)
+    added = KeyPattern(pattern, b"R" in letters, b"W" in letters)
     patterns = list(selector.patterns)
     for at, old in enumerate(patterns):
         if old.pattern == pattern:

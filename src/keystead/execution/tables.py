@@ -147,7 +147,7 @@ class Tables:
 
     def wrap_for_monitor(self, command: Command, run: Run) -> Run:
         """The runner for a client that listens."""
-        return self.wrap(command, keeping_from_data(command, run))
+        return keeping_from_data(command, self.wrap(command, run))
 
     def wrap_in_transaction(self, command: Command, run: Run) -> Run:
         """The runner within EXEC."""
@@ -283,6 +283,8 @@ def keeping_from_data(command: Command, run: Run) -> Run:
     """Redis treats a monitor as a replica, and those have no business with keys."""
 
     def kept(session: Session, args: list[bytes]) -> bytes | Promise:
+        if not command.accepts(len(args)):
+            raise CommandError(command.arity_error)
         raise CommandError("ERR Replica can't interact with the keyspace")
 
     return kept if command.flags & {"write", "readonly"} else run
