@@ -24,7 +24,7 @@ from keystead.execution.acl_rules import (
 )
 from keystead.execution.aside import InPlace
 from keystead.execution.logins import Checked, Logins
-from keystead.execution.passwords import Sha256, is_token, sha256
+from keystead.execution.passwords import Sha256, sha256
 from keystead.execution.users import DEFAULT_NAME, User
 
 if TYPE_CHECKING:
@@ -94,15 +94,13 @@ class Access:
         return user if user is not None and self.logins.fits_at_once(user, password) else None
 
     def user_of_token(self, token: bytes) -> User | None:
-        """The user who has that random token."""
-        if not is_token(token):
-            return None
+        """The user who has that random token. A password is none, however it is stored."""
         if self._tokens is None:
             self._tokens = {
                 record.digest: user
                 for user in self._users.values()
                 for record in user.definition.passwords
-                if isinstance(record, Sha256)
+                if isinstance(record, Sha256) and record.is_token
             }
         # A look-up by digest: how long it takes tells about digests, of which nobody can choose one.
         user = self._tokens.get(sha256(token))

@@ -216,12 +216,15 @@ class LocalExecutor:
 
     def reload_users(self) -> None:
         """Read the ACL file anew, if there is one; when it makes no sense say so, and keep the users there are."""
+        file = self.access.file
+        if file is None or not file.path.exists():
+            return
         try:
             self.access.load()
         except CommandError as failure:
             log.error("the users stay as they were: %s", failure.text.removeprefix("ERR "))
         else:
-            log.info("read the users anew from %s", self.access.file.path if self.access.file else "")
+            log.info("read the users anew from %s", file.path)
 
     def _follow_user(self, user: User) -> None:
         """The user was changed: what its clients may do changes under them."""

@@ -1,7 +1,8 @@
 """Passwords as they are kept: never themselves, only what a given one can be compared with.
 
     scrypt$15$8$1$<salt>$<digest>    set by a person (`>password`): log2 of N, r, p, then salt and digest in base64
-    <64 hexadecimal digits>          SHA-256, as Redis writes it (`#hash`): for files of Redis, and for random tokens
+    token$<64 hexadecimal digits>    a random token that we made, by its SHA-256
+    <64 hexadecimal digits>          SHA-256, as Redis writes it (`#hash`)
 
 scrypt takes some 80 ms and 32 MiB on purpose, so that a stolen file is of little use; whoever verifies one does so in
 another thread. A random token of 256 bits cannot be guessed, so SHA-256 is enough for it. Must not know: users.
@@ -27,9 +28,8 @@ MOST_MEMORY_BYTES = 1 << 28
 MOST_PARALLEL = 16
 
 TOKEN_PREFIX = "ks_"
-_TOKEN = re.compile(rb"ks_[A-Za-z0-9_-]{43}")
 _SCRYPT = re.compile(r"scrypt\$([0-9]{1,2})\$([0-9]{1,3})\$([0-9]{1,2})\$([A-Za-z0-9+/]{22,}=*)\$([A-Za-z0-9+/]{43}=)")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA256 = re.compile(r"(token\$)?([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class Sha256:
     """A digest that costs nothing to compare with."""
 
     digest: bytes
+    is_token: bool = False
+    """It is that of a random token, which lets its user in without a name."""
     from_settings: bool = False
     """It is that of `requirepass`, which lives in the configuration and is not written to the ACL file."""
 
@@ -44,7 +46,7 @@ class Sha256:
         return hmac.compare_digest(sha256(password), self.digest)
 
     def __str__(self) -> str:
-        return self.digest.hex()
+        return f"token${self.digest.hex()}" if self.is_token else self.digest.hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,9 @@ def hashed(password: bytes) -> Scrypt:
 
 def parsed(text: str) -> Password | None:
     """The record that *text* writes down; None when it is none."""
-    if _SHA256.fullmatch(text):
-        return Sha256(bytes.fromhex(text))
+    digest = _SHA256.fullmatch(text)
+    if digest is not None:
+        return Sha256(bytes.fromhex(digest[2]), is_token=digest[1] is not None)
     found = _SCRYPT.fullmatch(text)
     if found is None:
         return None
@@ -91,10 +94,10 @@ def parsed(text: str) -> Password | None:
     if _memory_bytes(log2_n, block_size, parallel) > MOST_MEMORY_BYTES:
         return None
     try:
-        salt, digest = (base64.b64decode(part, validate=True) for part in found.groups()[3:])
+        salt, key = (base64.b64decode(part, validate=True) for part in found.groups()[3:])
     except ValueError:
         return None
-    return Scrypt(log2_n, block_size, parallel, salt, digest)
+    return Scrypt(log2_n, block_size, parallel, salt, key)
 
 
 @lru_cache(maxsize=1)
@@ -108,10 +111,9 @@ def new_token() -> str:
     return TOKEN_PREFIX + secrets.token_urlsafe(32)
 
 
-def is_token(text: bytes) -> bool:
-    """Whether it has the form of a token. Nothing else is looked up as one, so that no short password that somebody
-    stored as SHA-256 can be guessed without a user's name."""
-    return _TOKEN.fullmatch(text) is not None
+def of_token(token: str) -> Sha256:
+    """A token's record."""
+    return Sha256(sha256(token.encode()), is_token=True)
 
 
 def sha256(text: bytes) -> bytes:

@@ -95,9 +95,9 @@ def refuse_strangers(settings: Settings, requires_password: bool) -> None:
     public = [host for host in settings.hosts if not is_loopback(host)]
     if public:
         raise ConfigurationError(
-            f"nobody has to log in, so this would let every machine that reaches {public[0]} read and change "
-            "everything. Make a user (keystead user add NAME) or set a password (--requirepass-file PATH); or listen "
-            "on 127.0.0.1 only; or, if every machine of the network may do everything, say so with --insecure"
+            f"nobody has to log in, so every machine that reaches {public[0]} could read and change everything. Make a "
+            "user (keystead user add NAME --role admin) or set a password (--requirepass-file PATH); or listen on "
+            "127.0.0.1 only; or, if every machine of the network may do everything, say so with --insecure"
         )
 
 
