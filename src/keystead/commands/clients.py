@@ -151,7 +151,7 @@ def describe(session: Session) -> bytes:
         "omem": output_bytes,
         "events": "rw" if output_bytes else "r",
         "cmd": _last_command(session),
-        "user": session.user,
+        "user": session.user.name,
         "redir": -1,
         "resp": session.protocol,
         "lib-name": _text(session.lib_name),
@@ -248,9 +248,10 @@ def _kill_test(session: Session, option: bytes, value: bytes) -> Test:
         case b"LADDR":
             return lambda other: other.peer.laddr == text
         case b"USER":
-            if not session.executor.access.has_user(value):
+            user = session.executor.access.user(value)
+            if user is None:
                 raise CommandError(f"ERR No such user '{text}'")
-            return lambda other: other.authenticated and other.user == text
+            return lambda other: other.authenticated and other.user is user
     raise CommandError("ERR syntax error")
 
 

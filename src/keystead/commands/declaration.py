@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from keystead.commands import key_positions
 from keystead.commands.grammar import Convert, Parsed, compile_parser
-from keystead.commands.key_positions import KeySpec
+from keystead.commands.key_positions import ExactFlags, KeySpec
 from keystead.commands.syntax import Sequence, maximum, minimum, read_syntax
 
 Reads: TypeAlias = Literal["nothing", "durable", "latest"]
@@ -120,6 +120,7 @@ def command(
     reads: Reads = "latest",
     connection_state: bool = False,
     keys: str = "",
+    keys_exactly: ExactFlags | None = None,
     key_specs: tuple[KeySpec, ...] | None = None,
     raw: bool = False,
     takes: Takes = "parsed",
@@ -133,7 +134,8 @@ def command(
     """Declare the decorated function as the handler of the command whose manual page has the line *syntax*.
 
     *keys*: Redis' key flags, one group for each key specification in the syntax, separated by `/`:
-    "RO ACCESS / OW UPDATE". *types*: readings of placeholders that differ from what their names stand for.
+    "RO ACCESS / OW UPDATE"; *keys_exactly* tells those of a call where VARIABLE_FLAGS stands. *types*: readings of
+    placeholders that differ from what their names stand for.
     *reads*: whether the reply depends on data. "nothing": no; "durable": only on plain reads of the durable view;
     "latest": on current memory, so that the reply waits until that is durable.
     """
@@ -143,7 +145,7 @@ def command(
         words = name.count("|") + 1
         most = maximum(arguments)
         plain_parse = raw or takes == "args"
-        found = key_positions.specs(arguments, words, keys) if key_specs is None else key_specs
+        found = key_positions.specs(arguments, words, keys, keys_exactly) if key_specs is None else key_specs
         marks = set(flags.split())
         if any(spec.is_movable for spec in found):
             marks.add("movablekeys")

@@ -130,6 +130,10 @@ def stats_section(executor: LocalExecutor) -> Fields:
         "total_net_input_bytes": statistics.net_input_bytes,
         "total_net_output_bytes": statistics.net_output_bytes,
         "rejected_connections": statistics.connections_rejected,
+        **{
+            f"acl_access_denied_{short}": statistics.denials[reason]
+            for short, reason in (("auth", "auth"), ("cmd", "command"), ("key", "key"), ("channel", "channel"))
+        },
         "client_query_buffer_limit_disconnections": statistics.query_buffer_disconnections,
         "client_output_buffer_limit_disconnections": statistics.output_buffer_disconnections,
         "expired_keys": executor.engine.expired_keys - statistics.expired_before,

@@ -72,11 +72,21 @@ SET_SYNTAX = (
 _parse_set = compile_parser(read_syntax(SET_SYNTAX)[1], 1, {}, wrong_number("set"))
 
 
+_TELLING = frozenset((b"get", b"ifeq", b"ifne", b"ifdeq", b"ifdne"))
+
+
+def _set_flags(args: list[bytes]) -> tuple[str, ...]:
+    """GET tells the old value, and a condition on it whether one has guessed it: then the key is read as well."""
+    told = any(option.lower() in _TELLING for option in args[3:])
+    return ("RW", "ACCESS", "UPDATE") if told else ("OW", "UPDATE")
+
+
 @string_command(
     SET_SYNTAX,
     since="1.0.0",
     flags="write denyoom",
     keys="RW ACCESS UPDATE VARIABLE_FLAGS",
+    keys_exactly=_set_flags,
     raw=True,
     history=(
         ("2.6.12", "Added the `EX`, `PX`, `NX` and `XX` options."),

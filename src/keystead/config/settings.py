@@ -212,7 +212,8 @@ class Settings:
         "requirepass",
         Text(),
         "",
-        "Password that clients must give with AUTH; none when empty. Prefer the file: a command line is public.",
+        "Password of the default user, which clients give with AUTH; when empty it has the one of the ACL file, else "
+        "none. Prefer the file: a command line is public.",
         group="Clients",
         reloadable=True,
         secret=True,
@@ -221,7 +222,30 @@ class Settings:
         "protected-mode",
         YesNo(),
         "yes",
-        "Without a password, serve only clients of this machine, whatever host says.",
+        "While nobody has to log in, serve only clients of this machine, whatever host says.",
+        group="Clients",
+        reloadable=True,
+    )
+    insecure: bool = _setting(
+        "insecure",
+        YesNo(),
+        "no",
+        "Listen on an address of other machines although nobody has to log in, and serve them. Everybody who reaches "
+        "the address may then read and change everything.",
+        group="Clients",
+    )
+    acl_file: Path | None = _setting(
+        "aclfile",
+        FilePath(),
+        "users.acl",
+        "The file of users and their permissions; a relative path is in the data directory. Empty: users are not kept.",
+        group="Clients",
+    )
+    acl_log_max_entries: int = _setting(
+        "acllog-max-len",
+        Integer(0, 1_000_000),
+        "128",
+        "Refusals that ACL LOG keeps.",
         group="Clients",
         reloadable=True,
     )
@@ -338,6 +362,11 @@ class Settings:
         group="Watching it work",
     )
 
+    @property
+    def acl_path(self) -> Path | None:
+        """Where the users are; None for nowhere."""
+        return self.directory / self.acl_file if self.acl_file is not None else None
+
     config_file: Path | None = None
     """The file it was read from, for CONFIG REWRITE; not a setting."""
 
@@ -348,6 +377,7 @@ FIXED_PARAMETERS: Final = {
     "save": "",
     "maxmemory-policy": "noeviction",
     "cluster-enabled": "no",
+    "acl-pubsub-default": "resetchannels",
 }
 """What CONFIG GET also answers: true of Keystead and not to be changed."""
 

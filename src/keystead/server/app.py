@@ -22,6 +22,8 @@ import uvloop
 
 from keystead.engine.engine import Engine, Options
 from keystead.errors import DiskFailure
+from keystead.execution.access import Access
+from keystead.execution.acl_file import AclFile
 from keystead.execution.local import LocalExecutor
 from keystead.server import listeners
 from keystead.server.clients import Clients
@@ -30,6 +32,7 @@ from keystead.server.http.server import HttpServer
 from keystead.server.loading import LoadingConnection
 from keystead.server.resp_server import Connection
 from keystead.server.sync_process import SyncProcess
+from keystead.server.threads import Threads
 from keystead.server.turns import Turns
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ def serve(settings: Settings, show_progress: ShowProgress | None = None) -> None
     *show_progress* is called with (bytes done, bytes in all) while the store is read. Raises PortTaken, any OpenError,
     ConfigurationError before serving; DiskFailure, at any time.
     """
+    listeners.refuse_strangers(settings, access_of(settings).requires_password)
     http_connections = settings.http_max_connections if settings.http_port else 0
     allow_descriptors(settings.max_clients + http_connections)
     sockets = listeners.bind(settings)
@@ -99,6 +103,12 @@ def engine_options(settings: Settings) -> Options:
     )
 
 
+def access_of(settings: Settings, threads: Threads | None = None) -> Access:
+    """The users that the settings and the ACL file have. ConfigurationError when the file makes no sense."""
+    path = settings.acl_path
+    return Access(settings.requirepass, file=AclFile(path) if path is not None else None, aside=threads)
+
+
 class App:
     """One server process, from its first socket to its last sync."""
 
@@ -118,6 +128,7 @@ class App:
         self._show_progress = show_progress or _no_progress
         self._stop = asyncio.Event()
         self._failure: DiskFailure | None = None
+        self._threads = Threads(loop)
         self._early: set[LoadingConnection] = set()
         self._connect: Callable[[], asyncio.BaseProtocol] = lambda: LoadingConnection(self._early)
         self._engine: Engine
@@ -128,6 +139,8 @@ class App:
         """The life of the server."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
+        # Before the directory is locked, for the lock file tells others whom to send it to.
+        self._loop.add_signal_handler(signal.SIGHUP, self._reload)
         accepting = [await self._listen(listener, self._new_connection) for listener in self._sockets]
         accepting += [await self._listen(listener, self._new_http_connection) for listener in self._http_sockets]
         try:
@@ -144,6 +157,7 @@ class App:
         finally:
             self._stop_accepting(accepting)
             self._abort_all()
+            self._threads.close()
         log.info("stopped; everything acknowledged is on disk")
 
     # --- start -------------------------------------------------------------------------------------------------------
@@ -189,6 +203,7 @@ class App:
             self._engine,
             self._settings,
             call_later=self._loop.call_later,
+            access=access_of(self._settings, self._threads),
             stop=self._stop.set,
             on_settings=self._apply,
         )
@@ -207,6 +222,11 @@ class App:
         self._http.configure(settings)
         self._turns.schedule()  # who waits for the disk may no longer have to
         logging.getLogger("keystead").setLevel(settings.log_level.upper())
+
+    def _reload(self) -> None:
+        """SIGHUP: read the files anew that may have changed. While the store is read they have not been yet."""
+        if hasattr(self, "_clients"):
+            self._clients.executor.reload_users()
 
     async def _serve(self) -> None:
         where = [listeners.described(listener) for listener in self._sockets]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import stat
@@ -98,6 +99,28 @@ def bind_unix(path: Path, mode: int) -> socket.socket:
         raise _refused(str(path), error) from error
     listener.setblocking(False)
     return listener
+
+
+def refuse_strangers(settings: Settings, requires_password: bool) -> None:
+    """Raise ConfigurationError when other machines could reach a store that asks nobody who he is."""
+    if requires_password or settings.insecure or not settings.port:
+        return
+    public = [host for host in settings.hosts if not is_loopback(host)]
+    if public:
+        raise ConfigurationError(
+            f"nobody has to log in, so every machine that reaches {public[0]} could read and change everything. Make a "
+            "user (keystead user add NAME --role admin) or set a password (--requirepass-file PATH); or listen on "
+            "127.0.0.1 only; or, if every machine of the network may do everything, say so with --insecure"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address or name; a name that leads anywhere else, or nowhere, is not."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
 
 
 def close(sockets: list[socket.socket]) -> None:
