@@ -282,6 +282,16 @@ def test_a_sealed_segment_that_is_too_short_is_damage(length: int) -> None:
     assert caught.value.offset == length
 
 
+@pytest.mark.parametrize("window_bytes", [45, 200, 5_000])
+def test_a_sealed_segment_is_read_a_window_at_a_time(monkeypatch: pytest.MonkeyPatch, window_bytes: int) -> None:
+    """A frame may be larger than a window, or end where one does."""
+    files = files_after(b"a", b"b", b"large" * 1_000, b"c")
+    expected = state_of(reopened(files)[0])
+    whole = files[FIRST][: offsets(files)[-1]]
+    monkeypatch.setattr("keystead.engine.reading.WINDOW_BYTES", window_bytes)
+    assert state_of(reopened(with_segment(files, whole, sealed=True))[0]) == expected
+
+
 @pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "open"])
 def test_parts_that_a_segment_leaves_open_mean_nothing_in_the_next(sealed: bool) -> None:
     """Rule 2: part groups are numbered within a segment, so two of one number are no longer transaction."""

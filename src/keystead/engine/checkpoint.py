@@ -14,22 +14,17 @@ from keystead.engine.format import (
     END,
     FILE_HEADER,
     SHARD,
-    VERSION,
     BadHeader,
     FileHeader,
-    Frame,
-    OtherVersion,
     checkpoint_name,
-    decode_file_header,
-    decode_frame,
     encode_file_header,
     encode_frame,
-    frame_bytes,
 )
 from keystead.engine.keyspace import SHARDS, SYSTEM_KEYSPACE
 from keystead.engine.manifest import CheckpointRecord
+from keystead.engine.reading import frames_in, read_header
 from keystead.engine.values import value_bytes
-from keystead.errors import DamagedData, UnknownFormat
+from keystead.errors import DamagedData
 
 if TYPE_CHECKING:
     from keystead.engine.files import Directory, File
@@ -39,9 +34,6 @@ if TYPE_CHECKING:
 _encode = msgspec.msgpack.Encoder().encode
 _decode_shard = msgspec.msgpack.Decoder(tuple[int, int, int, dict[bytes, bytes], list[int]]).decode
 _decode_end = msgspec.msgpack.Decoder(tuple[dict[int, int], int]).decode
-
-
-WINDOW_BYTES = 1 << 20
 
 
 class Progress(NamedTuple):
@@ -111,14 +103,6 @@ class CheckpointWriter:
         self._directory.remove(self._temporary)
 
 
-def read_header(path: str, store_id: int, magic: bytes, data: memoryview) -> FileHeader:
-    """The header of the file at *path*. BadHeader; UnknownFormat when it is good, but of an unknown version."""
-    try:
-        return decode_file_header(store_id, magic, data)
-    except OtherVersion as error:
-        raise UnknownFormat(path, f"version {error.version}", f"versions up to {VERSION}") from error
-
-
 def read_checkpoint(
     directory: Directory, store_id: int, record: CheckpointRecord, view: View, wanted: range = range(SHARDS)
 ) -> Iterator[Progress]:
@@ -146,7 +130,7 @@ def _read(
     if (header.number, header.base_position, header.first_sequence) != named:
         raise DamagedData(path, 0, "this is another checkpoint than the manifest names")
     offset, shard_frames, ended = FILE_HEADER.size, 0, False
-    for frame in _frames(file, header.salt, size):
+    for frame in frames_in(file, header.salt, FILE_HEADER.size, size):
         try:
             if frame.kind == SHARD and not ended:
                 number, i, payload_bytes, shard, times = _decode_shard(frame.payload)
@@ -171,22 +155,6 @@ def _read(
     if offset != size or not ended:
         raise DamagedData(path, offset, "a frame's checksum does not match")
     view.next_sequence, view.time_ms = record.sequence, record.time_ms
-
-
-def _frames(file: File, salt: int, size: int) -> Iterator[Frame]:
-    """The chain of good frames, read a window at a time: the file may be as large as the memory of the machine."""
-    offset = FILE_HEADER.size
-    while offset < size:
-        window = memoryview(file.read_at(offset, min(WINDOW_BYTES, size - offset)))
-        if frame_bytes(window, 0) > len(window):
-            window = memoryview(file.read_at(offset, min(frame_bytes(window, 0), size - offset)))
-        end = offset
-        while (frame := decode_frame(salt, window, end - offset, offset)) is not None:
-            yield frame
-            end = frame.end
-        if end == offset:
-            return
-        offset = end
 
 
 def _in_order_of_expiry(shard: dict[bytes, Value], expires: dict[bytes, int]) -> tuple[dict[bytes, Value], list[int]]:

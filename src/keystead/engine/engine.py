@@ -201,8 +201,6 @@ class Engine:
         if found is not None:
             keyspace.shards = found.shards
             keyspace.expires = [expires or NO_EXPIRIES for expires in found.expires]
-            if view.replayed:
-                found.count_payload()
             keyspace.payload_bytes = found.payload_bytes
         return keyspace
 
