@@ -86,4 +86,4 @@ class FirstAnswers:
 
 
 def _name(session: Session, key: bytes) -> bytes:
-    return b"%b%b\0%b" % (PREFIX, session.user.encode("utf-8", "surrogateescape"), key)
+    return b"%b%b\0%b" % (PREFIX, session.user.key, key)
