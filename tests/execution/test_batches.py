@@ -151,7 +151,7 @@ def test_a_failure_of_ours_undoes_the_batch_and_goes_on_to_whoever_ends_the_proc
     def fail(*_: Any) -> bytes:
         raise DiskFailure("no disk")
 
-    executor_stage.executor.tables.in_transaction[b"GET"] = fail
+    executor_stage.executor.tables.unrestricted.in_transaction[b"GET"] = fail
     with pytest.raises(DiskFailure):
         run(client, "SET k 1", "GET k")
     assert executor_stage.executor.engine.ops == []

@@ -10,8 +10,10 @@ from cases.case import split
 from executors import Stage, stage
 from keystead.commands.debug import replays_to_memory
 from keystead.execution import first_answers
+from keystead.execution.acl_rules import DEFAULT
 from keystead.execution.batches import Batch, Step
 from keystead.execution.first_answers import KEPT_MS, LONGEST_ANSWER_BYTES, FirstAnswer, FirstAnswers
+from keystead.execution.users import User
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +62,7 @@ def test_an_answer_is_found_by_its_user_and_key_alone(client: Client) -> None:
     once(client, "INCR k", b"key")
     assert answers(client).find(client.session, b"key") == FIRST
     assert answers(client).find(client.session, b"other") is None
-    client.session.user = "somebody"
+    client.session.user = User(b"somebody", DEFAULT)
     assert answers(client).find(client.session, b"key") is None
 
 
