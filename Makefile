@@ -5,9 +5,10 @@ SHELL := /bin/sh
 
 RUN := .venv/bin
 TEST := .venv-test/bin
-# Where `make run` keeps its data and listens: make run DIR=/srv/data PORT=7400
+# Where `make run` keeps its data and listens: make run DIR=/srv/data PORT=7400 HTTP_PORT=7401
 DIR ?= ./keystead-data
 PORT ?= 7379
+HTTP_PORT ?= 7380
 # How often `make crash` kills the server.
 CYCLES ?= 10000
 # How often `make fuzz` runs the tests that draw their input.
@@ -18,9 +19,9 @@ ROUNDS ?= 10
 help:  ## What can be made
 	@sed -n 's/^\([a-z]*\):.*## */  make \1\t/p' Makefile | expand -t 16
 
-run: .venv/ready  ## Set up and serve on 127.0.0.1:7379, data in ./keystead-data
-	@scripts/greet $(PORT)
-	@exec $(RUN)/keystead serve --dir $(DIR) --port $(PORT)
+run: .venv/ready  ## Set up and serve 127.0.0.1:7379 and http://127.0.0.1:7380, data in ./keystead-data
+	@scripts/greet $(PORT) $(HTTP_PORT)
+	@exec $(RUN)/keystead serve --dir $(DIR) --port $(PORT) --http-port $(HTTP_PORT)
 
 test: system  ## Everything the tests need, then every check and every test
 	@failed=; $(MAKE) check || failed=yes; $(MAKE) unit || failed=yes; \
