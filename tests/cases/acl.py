@@ -47,7 +47,9 @@ def user(reply: Reply) -> Any:
         return reply
     parts = dict(zip([name.value for name in reply.value[::2]], reply.value[1::2], strict=True))
     flags = [flag.value for flag in parts.pop(b"flags").value if flag.value != b"sanitize-payload"]
-    return reply.kind, flags, len(parts.pop(b"passwords").value), parts
+    # Redis shows single commands in the order of a hash table whose seed is another in each process.
+    rules = sorted(parts.pop(b"commands").value.split())
+    return reply.kind, flags, len(parts.pop(b"passwords").value), rules, parts
 
 
 def entries(reply: Reply) -> Any:
