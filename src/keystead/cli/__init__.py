@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "dump": Command("keystead.cli.json_lines", "write all data as JSON lines"),
     "load": Command("keystead.cli.json_lines", "read JSON lines into a data directory"),
     "compact": Command("keystead.cli.compact", "make a checkpoint now, so that the next start is quick"),
+    "tls": Command("keystead.cli.tls", "make certificates to try TLS with"),
     "bench": Command("keystead.cli.bench", "measure a running server"),
 }
 

@@ -93,6 +93,53 @@ class Settings:
         "tcp-backlog", Integer(1, 65535), "511", "Connections that may wait to be accepted.", group="Where"
     )
 
+    # --- TLS
+    tls_port: int = _setting(
+        "tls-port",
+        Integer(0, 65535),
+        "0",
+        "TCP port for the Redis protocol over TLS, beside or instead of port; 0 for none.",
+        group="TLS",
+    )
+    tls_cert_file: Path | None = _setting(
+        "tls-cert-file",
+        FilePath(),
+        "",
+        "The server's certificate (PEM), with the certificates between it and the authority. SIGHUP reads it anew.",
+        group="TLS",
+    )
+    tls_key_file: Path | None = _setting(
+        "tls-key-file",
+        FilePath(),
+        "",
+        "The certificate's private key (PEM); when not set it is in tls-cert-file. SIGHUP reads it anew.",
+        group="TLS",
+    )
+    tls_key_password: str = _setting(
+        "tls-key-file-pass",
+        Text(),
+        "",
+        "Password of the private key; none when empty.",
+        group="TLS",
+        secret=True,
+    )
+    tls_ca_cert_file: Path | None = _setting(
+        "tls-ca-cert-file",
+        FilePath(),
+        "",
+        "Certificates (PEM) of the authorities whose client certificates are believed. SIGHUP reads it anew.",
+        group="TLS",
+    )
+    tls_auth_clients: Literal["auto", "no", "optional", "yes"] = _setting(
+        "tls-auth-clients",
+        Choice("auto", "no", "optional", "yes"),
+        "auto",
+        "Whether a client must show a certificate (yes), may (optional), or is not asked (no). A client that shows one "
+        "is logged in as the user that the certificate's common name (CN) names, if there is one. "
+        "auto is yes when tls-ca-cert-file is set, else no.",
+        group="TLS",
+    )
+
     # --- durability
     fsync: Literal["always", "interval", "never"] = _setting(
         "fsync",

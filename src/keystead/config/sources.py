@@ -45,9 +45,24 @@ def load(options: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
     ):  # the later wins
         values |= _parsed(source)
     settings = Settings(**values, config_file=config_file)
-    if settings.port == 0 and settings.unix_path is None:
-        raise ConfigurationError("nothing to listen on: port is 0 and unix is not set")
+    _check_together(settings)
     return settings
+
+
+def _check_together(settings: Settings) -> None:
+    """What no setting can say of itself alone."""
+    if settings.port == 0 and settings.tls_port == 0 and settings.unix_path is None:
+        raise ConfigurationError("nothing to listen on: port and tls-port are 0 and unix is not set")
+    if settings.tls_port and settings.tls_cert_file is None:
+        raise ConfigurationError("tls-port needs tls-cert-file and tls-key-file; keystead tls init makes some to try")
+    if settings.tls_port and settings.tls_port == settings.port:
+        raise ConfigurationError("tls-port must be another than port")
+    if settings.tls_cert_file is not None and not settings.tls_port:
+        raise ConfigurationError("tls-cert-file is set, but no tls-port to use it on")
+    if settings.tls_auth_clients in ("optional", "yes") and settings.tls_ca_cert_file is None:
+        raise ConfigurationError(
+            f"tls-auth-clients {settings.tls_auth_clients} needs tls-ca-cert-file, the authorities to believe"
+        )
 
 
 def suggestion(name: str, candidates: Iterable[str], before: str = "") -> str:

@@ -16,23 +16,29 @@ import socket
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import uvloop
 
+from keystead.config import reread
 from keystead.engine.engine import Engine, Options
-from keystead.errors import DiskFailure
+from keystead.errors import ConfigurationError, DiskFailure
 from keystead.execution.local import LocalExecutor
 from keystead.server import listeners
+from keystead.server.certificates import Certificates
 from keystead.server.clients import Clients
 from keystead.server.loading import LoadingConnection
 from keystead.server.resp_server import Connection
 from keystead.server.sync_process import SyncProcess
+from keystead.server.systemd import ServiceManager
+from keystead.server.tls import MOST_HANDSHAKES, Handshake, Handshakes, TlsConnection
 from keystead.server.turns import Turns
 
 if TYPE_CHECKING:
     from keystead.config.settings import Settings
     from keystead.engine.checkpoint import Progress
+    from keystead.server.listeners import Listener
 
 log = logging.getLogger("keystead.server")
 T = TypeVar("T")
@@ -48,25 +54,31 @@ SPARE_DESCRIPTORS = 64
 ShowProgress = Callable[[int, int], None]
 
 
-def serve(settings: Settings, show_progress: ShowProgress | None = None) -> None:
+def serve(
+    settings: Settings,
+    show_progress: ShowProgress | None = None,
+    read_settings: Callable[[], Settings] | None = None,
+) -> None:
     """Serve until SIGTERM, SIGINT or SHUTDOWN; returns when everything acknowledged is safe and the store is closed.
 
-    *show_progress* is called with (bytes done, bytes in all) while the store is read. Raises PortTaken, any OpenError,
-    ConfigurationError before serving; DiskFailure, at any time.
+    *show_progress* is called with (bytes done, bytes in all) while the store is read, *read_settings* reads the sources
+    of the settings again at SIGHUP. Raises PortTaken, any OpenError, ConfigurationError before serving; DiskFailure, at
+    any time.
     """
-    allow_descriptors(settings.max_clients)
-    sockets = listeners.bind(settings)
+    allow_descriptors(settings.max_clients + (MOST_HANDSHAKES if settings.tls_port else 0))
+    certificates = Certificates(settings) if settings.tls_cert_file else None
+    bound = listeners.bind(settings)
     try:
         loop = uvloop.new_event_loop()
         asyncio.set_event_loop(loop)
         try:
-            loop.run_until_complete(App(loop, settings, sockets, show_progress).run())
+            loop.run_until_complete(App(loop, settings, bound, certificates, show_progress, read_settings).run())
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
             asyncio.set_event_loop(None)
     finally:
-        listeners.close(sockets)
+        listeners.close(bound)
 
 
 def allow_descriptors(clients: int) -> None:
@@ -100,26 +112,34 @@ class App:
         self,
         loop: asyncio.AbstractEventLoop,
         settings: Settings,
-        sockets: list[socket.socket],
+        bound: list[Listener],
+        certificates: Certificates | None,
         show_progress: ShowProgress | None,
+        read_settings: Callable[[], Settings] | None,
     ) -> None:
         self._loop = loop
         self._settings = settings
-        self._sockets = sockets
+        self._read = settings
+        """As the sources were when they were last read; CONFIG SET may have changed some since."""
+        self._read_settings = read_settings or (lambda: settings)
+        self._manager = ServiceManager()
+        self._listeners = bound
+        self._certificates = certificates
+        self._handshakes = Handshakes(loop, certificates) if certificates else None
         self._show_progress = show_progress or _no_progress
         self._stop = asyncio.Event()
         self._failure: DiskFailure | None = None
         self._early: set[LoadingConnection] = set()
-        self._connect: Callable[[], asyncio.BaseProtocol] = lambda: LoadingConnection(self._early)
+        self._loaded = False
         self._engine: Engine
         self._turns: Turns
         self._clients: Clients
 
     async def run(self) -> None:
         """The life of the server."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._stop.set)
-        accepting = [await self._listen(listener) for listener in self._sockets]
+        for number, handler in self._signals().items():
+            self._loop.add_signal_handler(number, handler)
+        accepting = [await self._listen(listener) for listener in self._listeners]
         try:
             self._engine = Engine(str(self._settings.directory), engine_options(self._settings))
             if await self._load():
@@ -136,16 +156,61 @@ class App:
             self._abort_all()
         log.info("stopped; everything acknowledged is on disk")
 
+    # --- signals -----------------------------------------------------------------------------------------------------
+
+    def _signals(self) -> dict[int, Callable[[], object]]:
+        return {
+            signal.SIGTERM: self._stop.set,
+            signal.SIGINT: self._stop.set,
+            signal.SIGHUP: self._reload,
+            signal.SIGUSR2: self._make_checkpoint,
+        }
+
+    def _reload(self) -> None:
+        """Read anew what may change while clients are served: settings, certificates. What is bad is logged and not
+        taken; connections stay."""
+        if not self._loaded:
+            return  # what is read will be fresh enough
+        self._manager.reloading()
+        try:
+            read = self._read_settings()
+        except ConfigurationError as reason:
+            log.error("the settings in use stay: %s", reason)
+        else:
+            settings, waiting = reread(self._settings, self._read, read)
+            self._read = read
+            if waiting:
+                log.warning("changed, but only from the next start on: %s", ", ".join(waiting))
+            self._clients.executor.apply(settings)
+        if self._certificates is not None:
+            self._certificates.reload(self._settings)
+        log.info("reloaded")
+        self._manager.ready(self._serving_status())
+
+    def _make_checkpoint(self) -> None:
+        if self._loaded:
+            log.info("a checkpoint was asked for by a signal")
+            self._engine.request_checkpoint()
+
     # --- start -------------------------------------------------------------------------------------------------------
 
-    async def _listen(self, listener: socket.socket) -> asyncio.AbstractServer:
-        def connect() -> asyncio.BaseProtocol:
-            return self._connect()
-
+    async def _listen(self, listener: Listener) -> asyncio.AbstractServer:
+        connect: Callable[[], asyncio.BaseProtocol] = self._connect
+        if listener.tls:
+            assert self._handshakes is not None
+            connect = partial(Handshake, self._handshakes, self._connect_tls)
         backlog = self._settings.tcp_backlog
-        if listener.family == socket.AF_UNIX:
-            return await self._loop.create_unix_server(connect, sock=listener, backlog=backlog)
-        return await self._loop.create_server(connect, sock=listener, backlog=backlog)
+        if listener.socket.family == socket.AF_UNIX:
+            return await self._loop.create_unix_server(connect, sock=listener.socket, backlog=backlog)
+        return await self._loop.create_server(connect, sock=listener.socket, backlog=backlog)
+
+    def _connect(self) -> asyncio.BaseProtocol:
+        return Connection(self._clients) if self._loaded else LoadingConnection(self._early)
+
+    def _connect_tls(self, carrier: asyncio.Transport) -> asyncio.BaseProtocol:
+        if self._loaded:
+            return TlsConnection(self._clients, carrier)
+        return LoadingConnection(self._early, lambda clients, parser: TlsConnection(clients, carrier, parser))
 
     async def _load(self) -> bool:
         """Read the store in slices, so that clients who come early get their answer; False when told to stop."""
@@ -153,6 +218,7 @@ class App:
         with closing(cast("Generator[Progress]", self._engine.load())) as loading:
             for progress in _in_slices(loading, LOADING_SLICE_S):
                 self._show_progress(progress.done, progress.total)
+                self._manager.loading(progress.done, progress.total)
                 await asyncio.sleep(0)
                 if self._stop.is_set():
                     return False
@@ -177,7 +243,7 @@ class App:
             on_settings=self._apply,
         )
         self._clients = Clients(self._loop, executor, self._turns)
-        self._connect = lambda: Connection(self._clients)
+        self._loaded = True
         for connection in list(self._early):
             connection.become_ordinary(self._clients)
         return helper
@@ -191,13 +257,16 @@ class App:
         logging.getLogger("keystead").setLevel(settings.log_level.upper())
 
     async def _serve(self) -> None:
-        where = ", ".join(listeners.described(listener) for listener in self._sockets)
-        log.info("ready on %s", where)
-        housekeeping = self._loop.create_task(self._housekeep())
-        syncing = self._loop.create_task(self._sync_by_interval())
+        log.info("ready on %s", ", ".join(map(str, self._listeners)))
+        self._manager.ready(self._serving_status())
+        tasks = [self._housekeep(), self._sync_by_interval(), self._show_life()]
+        running = [self._loop.create_task(task) for task in tasks]
         await self._stop.wait()
-        housekeeping.cancel()
-        syncing.cancel()
+        for task in running:
+            task.cancel()
+
+    def _serving_status(self) -> str:
+        return "serving on " + ", ".join(map(str, self._listeners))
 
     async def _housekeep(self) -> None:
         while True:
@@ -216,16 +285,22 @@ class App:
             if self._engine.options.fsync == "interval":
                 self._turns.sync_in_helper()
 
+    async def _show_life(self) -> None:
+        while self._manager.watchdog_s:
+            self._manager.alive()
+            await asyncio.sleep(self._manager.watchdog_s / 2)
+
     # --- stop --------------------------------------------------------------------------------------------------------
 
     def _stop_accepting(self, accepting: list[asyncio.AbstractServer]) -> None:
-        listeners.remove_paths(self._sockets)
+        listeners.remove_paths(self._listeners)
         for server in accepting:
             server.close()
 
     async def _drain(self) -> None:
         if self._failure is not None:
             raise self._failure
+        self._manager.stopping()
         connections = list(self._clients.connections)
         log.info("stopping; %d clients are connected", len(connections))
         for connection in connections:
@@ -249,6 +324,8 @@ class App:
     def _abort_all(self) -> None:
         for early in list(self._early):
             early.abort()
+        if self._handshakes is not None:
+            self._handshakes.abort_all()
         if hasattr(self, "_clients"):
             for connection in list(self._clients.connections):
                 connection.kill()

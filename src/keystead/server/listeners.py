@@ -7,8 +7,9 @@ import os
 import socket
 import stat
 import sys
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from keystead.errors import ConfigurationError, PortTaken
 
@@ -16,20 +17,37 @@ if TYPE_CHECKING:
     from keystead.config.settings import Settings
 
 
-def bind(settings: Settings) -> list[socket.socket]:
+Protocol: TypeAlias = Literal["resp", "http"]
+
+
+class Listener(NamedTuple):
+    """A bound socket, and what is spoken on it."""
+
+    socket: socket.socket
+    protocol: Protocol
+    tls: bool = False
+
+    def __str__(self) -> str:
+        """The address as people write it, and what is special about it."""
+        return described(self.socket) + (" (TLS)" if self.tls else "")
+
+
+def bind(settings: Settings) -> list[Listener]:
     """Sockets bound to every address of *settings*, not listening yet. PortTaken, ConfigurationError."""
-    sockets: list[socket.socket] = []
+    found: list[Listener] = []
+    ports: list[tuple[int, Protocol, bool]] = [(settings.port, "resp", False), (settings.tls_port, "resp", True)]
     try:
-        if settings.port:
-            sockets += [bind_tcp(host, settings.port, settings.tcp_keepalive_s) for host in settings.hosts]
+        for host, (port, protocol, tls) in product(settings.hosts, ports):
+            if port:
+                found.append(Listener(bind_tcp(host, port, settings.tcp_keepalive_s), protocol, tls))
         if settings.unix_path is not None:
-            sockets.append(bind_unix(settings.unix_path, settings.unix_mode))
+            found.append(Listener(bind_unix(settings.unix_path, settings.unix_mode), "resp"))
     except BaseException:
-        close(sockets)
+        close(found)
         raise
-    if not sockets:
-        raise ConfigurationError("there is no address to listen on: port is 0 and unix is not set")
-    return sockets
+    if not found:
+        raise ConfigurationError("there is no address to listen on: port and tls-port are 0 and unix is not set")
+    return found
 
 
 def bind_tcp(host: str, port: int, keepalive_s: int = 0) -> socket.socket:
@@ -87,18 +105,19 @@ def bind_unix(path: Path, mode: int) -> socket.socket:
     return listener
 
 
-def close(sockets: list[socket.socket]) -> None:
+def close(listeners: list[Listener]) -> None:
     """Close them, and remove what the Unix ones left in the file system."""
-    remove_paths(sockets)
-    for listener in sockets:
-        listener.close()
+    remove_paths(listeners)
+    for listener in listeners:
+        listener.socket.close()
 
 
-def remove_paths(sockets: list[socket.socket]) -> None:
+def remove_paths(listeners: list[Listener]) -> None:
     """Remove the names of Unix sockets, which would outlive them. To be called before they are closed."""
-    for listener in sockets:
-        if listener.family == socket.AF_UNIX and listener.fileno() >= 0:
-            Path(listener.getsockname()).unlink(missing_ok=True)
+    for listener in listeners:
+        bound = listener.socket
+        if bound.family == socket.AF_UNIX and bound.fileno() >= 0:
+            Path(bound.getsockname()).unlink(missing_ok=True)
 
 
 def described(listener: socket.socket) -> str:
