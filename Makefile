@@ -10,8 +10,10 @@ DIR ?= ./keystead-data
 PORT ?= 7379
 # How often `make crash` kills the server.
 CYCLES ?= 10000
+# How often `make fuzz` runs the tests that draw their input.
+ROUNDS ?= 10
 
-.PHONY: help run test check unit wheel crash bench docs lock clean
+.PHONY: help run test check unit fuzz wheel crash bench docs lock clean
 
 help:  ## What can be made
 	@sed -n 's/^\([a-z]*\):.*## */  make \1\t/p' Makefile | expand -t 16
@@ -34,6 +36,10 @@ check: .venv-test/ready wheel  ## Lint, types, layers
 unit: .venv-test/ready wheel  ## All tests
 	$(TEST)/python -m pytest -n 2 --dist loadgroup
 
+fuzz: .venv-test/ready wheel  ## The tests that draw their input, ROUNDS=10 times, with new draws each time
+	for round in $$(seq $(ROUNDS)); do \
+	$(TEST)/python -m pytest -n 2 --dist loadgroup $$(grep -rl "from hypothesis" tests --include="test_*.py") || exit 1; done
+
 wheel: .venv-test/ready  ## Build the wheel and install it into the test environment
 	@rm -rf dist
 	$(TEST)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
@@ -43,6 +49,7 @@ crash: .venv-test/ready wheel  ## Kill the server 10,000 times under load (CYCLE
 	cd tests && ../$(TEST)/python -m durability.crash_loop --cycles $(CYCLES)
 
 bench: .venv-test/ready wheel  ## Measure against redis-server in the same run; results go to benchmarks/results/
+	@scripts/system-packages bench
 	$(TEST)/pip install --quiet --require-hashes --only-binary :all: --no-binary sqlitedict -r requirements/bench.txt
 	$(TEST)/python -m benchmarks
 
