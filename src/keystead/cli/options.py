@@ -6,15 +6,18 @@ import argparse
 import os
 import shutil
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from keystead.cli import UsageError
 from keystead.config import Settings, declared, load
 from keystead.config.sources import suggested_setting, suggestion
+from keystead.config.values import YesNo
 from keystead.errors import ConfigurationError
 
 _WIDEST_HELP = 100
 _SETTING = "setting:"
+_YES_ALONE: dict[str, Any] = {"nargs": "?", "const": "yes"}
+"""--log-operations is --log-operations yes."""
 
 
 class CommandLine(argparse.ArgumentParser):
@@ -78,6 +81,7 @@ class CommandLine(argparse.ArgumentParser):
             groups[title].add_argument(
                 f"--{name}",
                 dest=_SETTING + name,
+                **_YES_ALONE if isinstance(setting.kind, YesNo) else {},
                 metavar=setting.kind.placeholder,
                 help=f"{text} [{setting.default}]" if setting.default else text,
             )

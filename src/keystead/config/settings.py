@@ -324,6 +324,23 @@ class Settings:
         "Lines for people, or one JSON object a line.",
         group="Watching it work",
     )
+    log_operations: bool = _setting(
+        "log-operations",
+        YesNo(),
+        "no",
+        "Log every command with its time, user, client, keys and result, never with a value. Lines that nobody takes "
+        "in time are dropped and counted.",
+        group="Watching it work",
+        reloadable=True,
+    )
+    operations_log_file: Path | None = _setting(
+        "operations-log-file",
+        FilePath(),
+        "",
+        "Where log-operations writes, as JSON lines; opened anew at SIGHUP. Without it they go to standard error, in "
+        "log-format.",
+        group="Watching it work",
+    )
 
     config_file: Path | None = None
     """The file it was read from, for CONFIG REWRITE; not a setting."""

@@ -29,6 +29,7 @@ from keystead.server import listeners
 from keystead.server.certificates import Certificates
 from keystead.server.clients import Clients
 from keystead.server.loading import LoadingConnection
+from keystead.server.operations_writer import OperationsWriter
 from keystead.server.resp_server import Connection
 from keystead.server.sync_process import SyncProcess
 from keystead.server.systemd import ServiceManager
@@ -105,6 +106,11 @@ def engine_options(settings: Settings) -> Options:
     )
 
 
+def _operations_writer(settings: Settings) -> OperationsWriter:
+    path = settings.operations_log_file
+    return OperationsWriter(path, text=path is None and settings.log_format == "text")
+
+
 class App:
     """One server process, from its first socket to its last sync."""
 
@@ -123,6 +129,7 @@ class App:
         """As the sources were when they were last read; CONFIG SET may have changed some since."""
         self._read_settings = read_settings or (lambda: settings)
         self._manager = ServiceManager()
+        self._operations = _operations_writer(settings)
         self._listeners = bound
         self._certificates = certificates
         self._handshakes = Handshakes(loop, certificates) if certificates else None
@@ -150,6 +157,7 @@ class App:
                     await self._drain()
                 finally:
                     helper.close()
+                    self._operations.close()
                 self._engine.close()
         finally:
             self._stop_accepting(accepting)
@@ -167,8 +175,10 @@ class App:
         }
 
     def _reload(self) -> None:
-        """Read anew what may change while clients are served: settings, certificates. What is bad is logged and not
-        taken; connections stay."""
+        """Read anew what may change while clients are served: settings, certificates, the operation log's file.
+
+        What is bad is logged and not taken; connections stay.
+        """
         if not self._loaded:
             return  # what is read will be fresh enough
         self._manager.reloading()
@@ -184,6 +194,7 @@ class App:
             self._clients.executor.apply(settings)
         if self._certificates is not None:
             self._certificates.reload(self._settings)
+        self._operations.reopen()
         log.info("reloaded")
         self._manager.ready(self._serving_status())
 
@@ -242,6 +253,9 @@ class App:
             stop=self._stop.set,
             on_settings=self._apply,
         )
+        executor.operations.sink = self._operations.put
+        if self._settings.log_operations:
+            self._operations.start()
         self._clients = Clients(self._loop, executor, self._turns)
         self._loaded = True
         for connection in list(self._early):
@@ -252,6 +266,10 @@ class App:
         """CONFIG SET."""
         self._settings = settings
         self._engine.configure(engine_options(settings))
+        if settings.fsync == "never":
+            self._turns.meters.forget_turns()
+        if settings.log_operations:
+            self._operations.start()
         self._clients.apply_limits()
         self._turns.schedule()  # who waits for the disk may no longer have to
         logging.getLogger("keystead").setLevel(settings.log_level.upper())
@@ -269,8 +287,13 @@ class App:
         return "serving on " + ", ".join(map(str, self._listeners))
 
     async def _housekeep(self) -> None:
+        meters = self._turns.meters
+        due_s = time.perf_counter() + HOUSEKEEPING_INTERVAL_S
         while True:
             await asyncio.sleep(HOUSEKEEPING_INTERVAL_S)
+            now_s = time.perf_counter()
+            self._loop.call_soon(self._measure_pass, now_s - due_s, now_s)
+            meters.durable_lag.observe(meters.lag_s(now_s))
             try:
                 self._engine.housekeep(HOUSEKEEPING_BUDGET_MS)
             except DiskFailure as failure:
@@ -278,6 +301,10 @@ class App:
                 return
             self._turns.schedule_if_needed()
             self._clients.enforce_limits()
+            due_s = time.perf_counter() + HOUSEKEEPING_INTERVAL_S
+
+    def _measure_pass(self, late_s: float, asked_s: float) -> None:
+        self._turns.meters.loop_turned(late_s, time.perf_counter() - asked_s)
 
     async def _sync_by_interval(self) -> None:
         while True:

@@ -72,6 +72,8 @@ class Connection(asyncio.BufferedProtocol):
         "session",
     )
 
+    protocol = "resp"
+
     def __init__(self, clients: Clients, parser: RequestParser | None = None) -> None:
         self._clients = clients
         self._turns = clients.turns
