@@ -65,6 +65,7 @@ class FakePeer:
     addr: str = "127.0.0.1:50000"
     laddr: str = "127.0.0.1:7379"
     is_local: bool = True
+    protocol: str = "resp"
     fd: int = 9
     pushed: bytes = b""
     killed: bool = False

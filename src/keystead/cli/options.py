@@ -45,12 +45,7 @@ class CommandLine(argparse.ArgumentParser):
         parsed, unknown = self.parse_known_args(arguments)
         if unknown:
             self._refuse(unknown[0])
-        given = {
-            name.removeprefix(_SETTING): text
-            for name, text in vars(parsed).items()
-            if name.startswith(_SETTING) and text is not None
-        }
-        return parsed, load(given, os.environ)
+        return parsed, load_again(parsed)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; {self.prog} --help tells the options")
@@ -98,6 +93,16 @@ class CommandLine(argparse.ArgumentParser):
 
 def _is_switch(setting: Setting) -> bool:
     return isinstance(setting.kind, YesNo) and setting.default == "no"
+
+
+def load_again(parsed: argparse.Namespace) -> Settings:
+    """The settings from the command line as parsed, and from the other sources as they are now. ConfigurationError."""
+    given = {
+        name.removeprefix(_SETTING): text
+        for name, text in vars(parsed).items()
+        if name.startswith(_SETTING) and text is not None
+    }
+    return load(given, os.environ)
 
 
 def _positive(text: str) -> int:

@@ -153,6 +153,60 @@ class Settings:
         reloadable=True,
     )
 
+    # --- TLS
+    tls_port: int = _setting(
+        "tls-port",
+        Integer(0, 65535),
+        "0",
+        "TCP port for the Redis protocol over TLS, beside or instead of port; 0 for none.",
+        group="TLS",
+    )
+    http_tls_port: int = _setting(
+        "http-tls-port",
+        Integer(0, 65535),
+        "0",
+        "TCP port for HTTP over TLS, beside or instead of http-port; 0 for none.",
+        group="TLS",
+    )
+    tls_cert_file: Path | None = _setting(
+        "tls-cert-file",
+        FilePath(),
+        "",
+        "The server's certificate (PEM), with the certificates between it and the authority. SIGHUP reads it anew.",
+        group="TLS",
+    )
+    tls_key_file: Path | None = _setting(
+        "tls-key-file",
+        FilePath(),
+        "",
+        "The certificate's private key (PEM); when not set it is in tls-cert-file. SIGHUP reads it anew.",
+        group="TLS",
+    )
+    tls_key_password: str = _setting(
+        "tls-key-file-pass",
+        Text(),
+        "",
+        "Password of the private key; none when empty.",
+        group="TLS",
+        secret=True,
+    )
+    tls_ca_cert_file: Path | None = _setting(
+        "tls-ca-cert-file",
+        FilePath(),
+        "",
+        "Certificates (PEM) of the authorities whose client certificates are believed. SIGHUP reads it anew.",
+        group="TLS",
+    )
+    tls_auth_clients: Literal["auto", "no", "optional", "yes"] = _setting(
+        "tls-auth-clients",
+        Choice("auto", "no", "optional", "yes"),
+        "auto",
+        "Whether a client must show a certificate (yes), may (optional), or is not asked (no). A client that shows one "
+        "is logged in as the user that the certificate's common name (CN) names, if there is one. "
+        "auto is yes when tls-ca-cert-file is set, else no.",
+        group="TLS",
+    )
+
     # --- durability
     fsync: Literal["always", "interval", "never"] = _setting(
         "fsync",
@@ -359,6 +413,23 @@ class Settings:
         Choice("text", "json"),
         "text",
         "Lines for people, or one JSON object a line.",
+        group="Watching it work",
+    )
+    log_operations: bool = _setting(
+        "log-operations",
+        YesNo(),
+        "no",
+        "Log every command with its time, user, client, keys and result, never with a value. Lines that nobody takes "
+        "in time are dropped and counted.",
+        group="Watching it work",
+        reloadable=True,
+    )
+    operations_log_file: Path | None = _setting(
+        "operations-log-file",
+        FilePath(),
+        "",
+        "Where log-operations writes, as JSON lines; opened anew at SIGHUP. Without it they go to standard error, in "
+        "log-format.",
         group="Watching it work",
     )
 

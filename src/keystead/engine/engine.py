@@ -503,6 +503,11 @@ class Engine:
         """How many keys of users were removed because their time was up, by themselves or when a change met them."""
         return self._expired_in_replaced + sum(database.keyspace.expired_keys for database in self.databases)
 
+    @property
+    def pending_frees(self) -> int:
+        """Pieces of flushed keyspaces whose memory is still to be given back."""
+        return len(self._freeing)
+
     def used_bytes(self) -> int:
         """Estimated memory of all data, the system's included."""
         return sum(database.keyspace.used_bytes() for database in self._all)

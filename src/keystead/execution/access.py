@@ -106,6 +106,11 @@ class Access:
         user = self._tokens.get(sha256(token))
         return user if user is not None and user.definition.is_on else None
 
+    def certified(self, name: str | None) -> User | None:
+        """The user whom a certificate that was believed names; None for nobody who may log in."""
+        user = self._users.get(name.encode("utf-8", "surrogateescape")) if name is not None else None
+        return user if user is not None and user.definition.is_on else None
+
     # --- changing ----------------------------------------------------------------------------------------------------
 
     def set_password(self, password: str) -> None:

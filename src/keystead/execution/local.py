@@ -24,6 +24,7 @@ from keystead.execution.first_answers import FirstAnswers
 from keystead.execution.latency_spikes import LatencySpikes
 from keystead.execution.memory import MemoryFacts, memory_facts
 from keystead.execution.monitors import Monitors
+from keystead.execution.operation_log import OperationLog
 from keystead.execution.pauses import Pauses
 from keystead.execution.promise import Promise
 from keystead.execution.refusals import refusing, refusing_all
@@ -92,6 +93,7 @@ class LocalExecutor:
         self.slow_log = SlowLog(settings.slowlog_slower_than_us, settings.slowlog_max_entries)
         self.latency = LatencySpikes()
         self.call_times = AllCallTimes()
+        self.operations = OperationLog()
         self.monitors = Monitors(self.tables)
         self.pauses = Pauses(self)
         self.first_answers = FirstAnswers(engine)
@@ -385,4 +387,5 @@ class LocalExecutor:
             slow_log=self.slow_log.layer(),
             latency=self.latency.layer(),
             times=self.call_times.layer if settings.latency_tracking else None,
+            operations=self.operations.layer if settings.log_operations else None,
         )

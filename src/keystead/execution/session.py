@@ -32,6 +32,8 @@ class Peer(Protocol):
     """The address it came in by."""
     is_local: bool
     """It is on this machine."""
+    protocol: str
+    """What it speaks, for people: "resp" or "http"."""
     fd: int
     """The descriptor's number, as CLIENT LIST shows it; -1 for none."""
 

@@ -10,7 +10,8 @@ Those but the first are a set, of which there is one for users who may do everyt
 in it a command that is not always allowed is wrapped by the question whether it is now. So whoever may do everything is
 asked nothing, and pays nothing.
 
-What holds for the whole server (writes refused, a monitor listens, the slow log, latency tracking, a pause) is wrapped
+What holds for the whole server (writes refused, a monitor listens, the slow log, latency tracking, the
+operation log, a pause) is wrapped
 around the runners it concerns when it begins and unwrapped when it ends. The tables are filled again in place, so no
 session need be visited and nothing is tested per command.
 
@@ -105,11 +106,14 @@ class Tables:
 
     # --- what holds for the whole server -----------------------------------------------------------------------------
 
-    ORDER: ClassVar = ("times", "slow_log", "latency", "refusal", "monitor", "pause")
+    ORDER: ClassVar = ("times", "slow_log", "latency", "refusal", "monitor", "operations", "pause")
     """Inside to outside: a paused command is neither refused nor shown to monitors before the pause ends."""
 
-    IN_TRANSACTION: ClassVar = ("times", "slow_log", "latency", "monitor")
+    IN_TRANSACTION: ClassVar = ("times", "slow_log", "latency", "monitor", "operations")
     """EXEC has been let through as a whole."""
+
+    REFUSING: ClassVar = ("operations",)
+    """What a client may not do before it has logged in is an operation, too."""
 
     QUEUEING: ClassVar = ("refusal", "queueing", "pause")
 
@@ -137,7 +141,9 @@ class Tables:
         return self._within(self.ORDER, command, run)
 
     def _wrap_before_login(self, command: Command, run: Run) -> Run:
-        return self.wrap(command, run) if "no_auth" in command.flags else refusing_login(command)
+        if "no_auth" in command.flags:
+            return self.wrap(command, run)
+        return self._within(self.REFUSING, command, refusing_login(command))
 
     def wrap_in_multi(self, command: Command, run: Run) -> Run:
         """The runner between MULTI and EXEC, but for what an error does to the transaction."""

@@ -73,6 +73,8 @@ class Connection(asyncio.BufferedProtocol):
         "session",
     )
 
+    protocol = "resp"
+
     def __init__(self, clients: Clients, parser: RequestParser | None = None) -> None:
         self._clients = clients
         self._turns = clients.turns
@@ -106,7 +108,7 @@ class Connection(asyncio.BufferedProtocol):
             self._statistics.connections_rejected += 1
             self._ended = True
             self._write(refusal)
-            self._transport.close()
+            self._close()
             return
         self._clients.connections.add(self)
         self.session = self._clients.executor.open_session(self)
@@ -353,7 +355,11 @@ class Connection(asyncio.BufferedProtocol):
         if not self._held and self._promise is None:
             self._clients.flush()
             self._write(self._farewell)
-            self._transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close when what was written has gone."""
+        self._transport.close()
 
     # --- for the session (its Peer) and the server -------------------------------------------------------------------
 

@@ -71,10 +71,11 @@ class Authentication:
         the problem."""
         given = request.headers.get(b"authorization")
         if given is None:
-            if self._access.requires_password:
+            certified = self._access.certified(request.connection.certified_name)
+            if certified is None and self._access.requires_password:
                 checked(_unauthorized("Log in: this server asks for a user and a password, or for a token."))
             else:
-                self._admit(request, self._access.default_user, checked)
+                self._admit(request, certified or self._access.default_user, checked)
             return
         waits_s = self._throttle.waits_s(request.connection.host)
         if waits_s:

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from email.utils import formatdate
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from keystead.server.clients import DENIED
 from keystead.server.http.authentication import Authentication
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("keystead.http")
 
 DEADLINES_INTERVAL_S = 1.0
+
+RenderMetrics: TypeAlias = Callable[[str], tuple[str, bytes]]
+"""From an Accept header to (content type, text)."""
 
 
 class Readiness(NamedTuple):
@@ -68,6 +71,8 @@ class HttpServer:
         self.draining = False
         self._loading: float | None = 0.0  # the share that has been read; None when it is all there
         self.routes = lean_routes()
+        self.render_metrics: RenderMetrics | None = None
+        """Makes the page of metrics, once it has been imported."""
         self._application: asyncio.Future[Application] = loop.create_future()
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: Clients
@@ -99,12 +104,12 @@ class HttpServer:
         for connection in self.connections:
             connection.begin_session(self.executor.open_session(connection))
 
-    def import_application(self, importing: Callable[[], Application]) -> None:
-        """Have *importing* called in a thread; from then on its result answers what no lean route does."""
+    def import_application(self, importing: Callable[[], tuple[Application, RenderMetrics]]) -> None:
+        """Have *importing* called in a thread; from then on its results answer what no lean route does by itself."""
         self.run(self._import(importing))
 
-    async def _import(self, importing: Callable[[], Application]) -> None:
-        application = await self.loop.run_in_executor(None, importing)
+    async def _import(self, importing: Callable[[], tuple[Application, RenderMetrics]]) -> None:
+        application, self.render_metrics = await self.loop.run_in_executor(None, importing)
         gc.freeze()  # modules stay: no collection need look at them again
         self._application.set_result(application)
 
