@@ -96,6 +96,11 @@ class EngineAgainstModel(RuleBasedStateMachine):
         self.keyspace(number).put(key, value)
         self.model[number][key] = Entry(value, 0)
 
+    @rule(number=places, pairs=st.lists(st.tuples(keys, values), min_size=1, max_size=5))
+    def put_each(self, number: int, pairs: list[tuple[bytes, bytes]]) -> None:
+        self.keyspace(number).put_each([key for key, _ in pairs], [value for _, value in pairs])
+        self.model[number] |= {key: Entry(value, 0) for key, value in pairs}
+
     @rule(number=places, key=keys, value=values, in_ms=ahead_ms)
     def put_expiring(self, number: int, key: bytes, value: bytes, in_ms: int) -> None:
         at_ms = self.engine.clock.now_ms + in_ms
@@ -285,12 +290,14 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def strangers_are_shown_what_is_durable(self) -> None:
         for number in range(SYSTEM + 1):
             keyspace = self.keyspace(number)
+            stranger = Reader()
             for key in KEYS:
-                stranger = Reader()
                 entry = self.live(self.durable, number, key)
                 assert keyspace.read_with_expiry(key, stranger) == (entry or (None, 0))
                 assert keyspace.read(key, stranger) == (entry.value if entry else None)
-                assert not stranger.must_wait
+                assert keyspace.read_each([key], stranger) == [entry.value if entry else None]
+            assert keyspace.read_each(KEYS, stranger) == [keyspace.read(key, stranger) for key in KEYS]
+            assert not stranger.must_wait
 
     @invariant()
     def a_writer_sees_its_own_writes(self) -> None:
@@ -303,6 +310,11 @@ class EngineAgainstModel(RuleBasedStateMachine):
                 assert keyspace.read(key, writer) == (entry.value if entry else None)
                 if self.live(self.durable, number, key) != entry:
                     assert writer.must_wait
+            at_once = Reader()
+            at_once.pending_turn = self.engine.open_turn
+            assert keyspace.read_each(KEYS, at_once) == [keyspace.get(key) for key in KEYS]
+            if any(self.live(self.durable, number, key) != self.live(self.model, number, key) for key in KEYS):
+                assert at_once.must_wait
 
     @invariant()
     def replay_equals_memory(self) -> None:

@@ -63,8 +63,8 @@ def test_every_line_that_makes_no_sense_is_named(file: AclFile) -> None:
         f"{file.path}:4 {keyword}",
         f"{file.path}:5: Duplicate user 'alice' found.",
         f"{file.path}:6: Unmatched parenthesis in selector definition.",
-        f"{file.path}:7: Error in applying operation '#12': The password hash must be exactly 64 characters and contain "
-        "only lowercase hexadecimal characters.",
+        f"{file.path}:7: Error in applying operation '#12': The password hash must be exactly 64 characters and "
+        "contain only lowercase hexadecimal characters.",
     ]
     with pytest.raises(ConfigurationError, match=r"users\.acl:2: .*users\.acl:3 "):
         file.read()

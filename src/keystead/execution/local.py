@@ -32,6 +32,7 @@ from keystead.execution.session import Peer, Session
 from keystead.execution.slow_log import SlowLog
 from keystead.execution.statistics import Statistics
 from keystead.execution.tables import Tables
+from keystead.resp import Run
 
 if TYPE_CHECKING:
     from keystead.config.settings import Settings
@@ -144,6 +145,9 @@ class LocalExecutor:
         now_ms = engine.clock.refresh()
         if session.author is not self._turn.author:
             self._turn.sign(session.author)
+        if type(commands) is Run and self._run_at_once(session, commands, replies):
+            session.last_active_ms = now_ms
+            return None
         append = replies.append
         args: list[bytes] | None = None
         reply: bytes | Promise | None = None
@@ -168,6 +172,20 @@ class LocalExecutor:
             replies.pop()
             session.wait_for(reply)
         return reply
+
+    def _run_at_once(self, session: Session, commands: Run, replies: list[bytes]) -> bool:
+        """Execute a run by the batch runner of the client's table; False, and nothing has happened, without one."""
+        batch = session.table.batches.get(commands.name)
+        if batch is None or commands.begun:
+            return False
+        reply = batch(session, *commands.columns)
+        if reply is None:
+            return False
+        replies.append(reply)
+        self.statistics.commands_processed += len(commands)
+        session.last_command = commands.last
+        commands.take_all()
+        return True
 
     def execute_in_transaction(self, session: Session, args: list[bytes]) -> bytes:
         """Execute one queued command for EXEC."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 from keystead import resp
 from keystead.errors import DiskFailure
-from keystead.resp import Limits, ProtocolError, QueryBufferExceeded, RequestParser
+from keystead.resp import LEAST_RUN_BYTES, Limits, ProtocolError, QueryBufferExceeded, RequestParser, Run
 from keystead.server.peers import named
 
 if TYPE_CHECKING:
@@ -132,8 +132,9 @@ class Connection(asyncio.BufferedProtocol):
         self._statistics.net_input_bytes += nbytes
         if nbytes == READ_BYTES:
             self._yield_turn()
+        data = bytes(_view[:nbytes])
         try:
-            commands = self._parser.feed(bytes(_view[:nbytes]))
+            commands = (nbytes > LEAST_RUN_BYTES and self._parser.run_of(data)) or self._parser.feed(data)
         except ProtocolError as error:
             self._refuse_input(error)
             return
@@ -409,6 +410,6 @@ class Connection(asyncio.BufferedProtocol):
             self._end_input()
 
 
-def _batches(commands: list[list[bytes]]) -> deque[Iterator[list[bytes]]]:
+def _batches(commands: list[list[bytes]] | Run) -> deque[Iterator[list[bytes]]]:
     starts = range(0, len(commands), BATCH_COMMANDS)
     return deque(iter(commands[start : start + BATCH_COMMANDS]) for start in starts)
