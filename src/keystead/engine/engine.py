@@ -19,7 +19,7 @@ from keystead.engine.clock import Clock, wall_clock_ms
 from keystead.engine.files import Directory, DirectoryLock, System
 from keystead.engine.format import COMMIT, MARK, PART
 from keystead.engine.key_index import KeyIndex
-from keystead.engine.keyspace import NO_EXPIRIES, SHARDS, Keyspace
+from keystead.engine.keyspace import SHARDS, Keyspace
 from keystead.engine.log import Log, SyncTicket
 from keystead.engine.maintenance import Background, Maintenance, Retention, ThreadBackground
 from keystead.engine.opening import continue_store, create_store
@@ -184,7 +184,7 @@ class Engine:
             found = view.keyspaces.get(keyspace_id)
             if found is not None:
                 keyspace.shards = found.shards
-                keyspace.expires = [expires or NO_EXPIRIES for expires in found.expires]
+                keyspace.expires = found.expires
                 keyspace.payload_bytes = found.payload_bytes
             self.databases.append(Database(number, keyspace))
         self.check_refusal()
@@ -404,8 +404,8 @@ class Engine:
             self._expire_at = (self._expire_at + 1) % SHARDS
             for database in self.databases:
                 expires = database.keyspace.expires[self._expire_at]
-                if expires:
-                    looked_at += len(expires)
+                if expires is not None:
+                    looked_at += len(expires.slots)
                     database.keyspace.expire_due(self._expire_at, EXPIRE_AT_ONCE)
             if looked_at > keys:
                 break
