@@ -19,7 +19,7 @@ from keystead.engine.clock import Clock, wall_clock_ms
 from keystead.engine.files import Directory, DirectoryLock, System
 from keystead.engine.format import COMMIT, MARK, PART
 from keystead.engine.key_index import KeyIndex
-from keystead.engine.keyspace import NO_EXPIRIES, SHARDS, SYSTEM_KEYSPACE, Keyspace
+from keystead.engine.keyspace import SHARDS, SYSTEM_KEYSPACE, Keyspace
 from keystead.engine.log import Log, SyncTicket
 from keystead.engine.maintenance import Background, Maintenance, Retention, ThreadBackground
 from keystead.engine.opening import continue_store, create_store
@@ -125,7 +125,7 @@ class Engine:
         self.active_expire = True
         self._next_keyspace = DATABASES
         self._replaced: list[tuple[int, Keyspace]] = []
-        self._freeing: list[dict[bytes, object]] = []
+        self._freeing: list[object] = []
         self._expire_at = 0
         self._idle_steps = 0
         self._mark_end = 0
@@ -200,7 +200,7 @@ class Engine:
         found = view.keyspaces.get(keyspace_id)
         if found is not None:
             keyspace.shards = found.shards
-            keyspace.expires = [expires or NO_EXPIRIES for expires in found.expires]
+            keyspace.expires = found.expires
             keyspace.payload_bytes = found.payload_bytes
         return keyspace
 
@@ -392,7 +392,7 @@ class Engine:
         durable = [keyspace for turn, keyspace in self._replaced if turn <= self.durable_turn]
         self._replaced = [(turn, keyspace) for turn, keyspace in self._replaced if turn > self.durable_turn]
         for keyspace in durable:
-            self._freeing += [shard for shard in (*keyspace.shards, *keyspace.expires) if shard]  # type: ignore[misc]
+            self._freeing += [shard for shard in (*keyspace.shards, *keyspace.expires) if shard]
             keyspace.shards, keyspace.expires = [], []
 
     # --- Housekeeping -----------------------------------------------------------------------------------------------
@@ -440,8 +440,8 @@ class Engine:
             self._expire_at = (self._expire_at + 1) % SHARDS
             for database in self._all:
                 expires = database.keyspace.expires[self._expire_at]
-                if expires:
-                    looked_at += len(expires)
+                if expires is not None:
+                    looked_at += len(expires.slots)
                     database.keyspace.expire_due(self._expire_at, EXPIRE_AT_ONCE)
             if looked_at > keys:
                 break
