@@ -42,6 +42,7 @@ T = TypeVar("T")
 
 HOUSEKEEPING_INTERVAL_S = 0.1
 HOUSEKEEPING_BUDGET_MS = 2.0
+INDEXING_INTERVAL_S = 0.008
 INTERVAL_SYNC_S = 1.0
 LOADING_SLICE_S = 0.02
 """How long the store is read between two looks at the sockets."""
@@ -212,13 +213,13 @@ class App:
         where = [listeners.described(listener) for listener in self._sockets]
         where += [f"http://{listeners.described(listener)}" for listener in self._http_sockets]
         log.info("ready on %s", ", ".join(where))
+        tasks = [self._loop.create_task(self._housekeep()), self._loop.create_task(self._sync_by_interval())]
         if self._http_sockets:
             self._http.import_application(_import_application)
-        housekeeping = self._loop.create_task(self._housekeep())
-        syncing = self._loop.create_task(self._sync_by_interval())
+            tasks.append(self._loop.create_task(self._index_keys()))
         await self._stop.wait()
-        housekeeping.cancel()
-        syncing.cancel()
+        for task in tasks:
+            task.cancel()
 
     async def _housekeep(self) -> None:
         while True:
@@ -231,6 +232,13 @@ class App:
             self._turns.schedule_if_needed()
             self._clients.enforce_limits()
             self._http.enforce_deadlines()
+
+    async def _index_keys(self) -> None:
+        """Build the index that lists keys in order: soon, but by slices. Housekeeping alone would take ten times as
+        long, a minute for a million keys."""
+        self._engine.build_index()
+        while self._engine.index_until(time.perf_counter() + HOUSEKEEPING_BUDGET_MS / 1000):
+            await asyncio.sleep(INDEXING_INTERVAL_S)
 
     async def _sync_by_interval(self) -> None:
         while True:
