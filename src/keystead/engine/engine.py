@@ -413,9 +413,7 @@ class Engine:
             self._expire_slice(int(budget_ms * 1000))
         while self._freeing and time.perf_counter() < deadline:
             self._freeing.pop()
-        while self._indexing is not None and time.perf_counter() < deadline:
-            if next(self._indexing, self) is self:
-                self._indexing = None
+        self.index_until(deadline)
         if self.log.holding or self.log.starved:
             self._resume()
         self._mark_when_idle()
@@ -476,6 +474,13 @@ class Engine:
             keyspace.index = KeyIndex()
         if keyspaces:
             self._indexing = (step for keyspace in keyspaces for step in keyspace.build_index())
+
+    def index_until(self, deadline_s: float) -> bool:
+        """Go on building the key indexes until that moment of `time.perf_counter`; whether there is more to do."""
+        while self._indexing is not None and time.perf_counter() < deadline_s:
+            if next(self._indexing, self) is self:
+                self._indexing = None
+        return self._indexing is not None
 
     def request_checkpoint(self) -> None:
         """Make a checkpoint as soon as possible."""

@@ -15,10 +15,11 @@ from starlette.requests import Request as AsgiRequest
 from starlette.responses import Response as AsgiResponse
 
 import keystead
+from keystead.server.http import openapi
 from keystead.server.http.problems import Problem
 from keystead.server.http.requests import Request
 
-ROUTERS: list[APIRouter] = []
+ROUTERS: list[APIRouter] = [openapi.router]
 
 
 def current(request: AsgiRequest) -> Request:
@@ -36,6 +37,7 @@ def build() -> FastAPI:
     application = FastAPI(title="Keystead", version=keystead.__version__, docs_url=None, redoc_url=None)
     for router in ROUTERS:
         application.include_router(router)
+    application.openapi = lambda: openapi.document(application)  # type: ignore[method-assign]
     application.add_exception_handler(Problem, _problem)
     application.add_exception_handler(RequestValidationError, _invalid)
     application.add_exception_handler(HTTPException, _http_exception)
