@@ -18,6 +18,7 @@ from keystead.server.http.responses import Response
 
 if TYPE_CHECKING:
     from keystead.execution.session import Session
+    from keystead.execution.users import User
     from keystead.server.http.calls import Calls
     from keystead.server.http.connection import Connection
     from keystead.server.http.routes import Endpoint
@@ -45,6 +46,7 @@ class Request:
         "problem",
         "query",
         "received",
+        "user",
         "version",
     )
 
@@ -82,6 +84,8 @@ class Request:
         """Guards and authentication have let it through, or `problem` says why not."""
         self.problem: Problem | None = None
         self.endpoint: Endpoint | None = None
+        self.user: User | None = None
+        """Who asks; None for a route that does not want to know."""
 
     @property
     def session(self) -> Session:
