@@ -49,7 +49,18 @@ class ServerKind:
 
     def command(self, directory: Path, port: int, fsync: Fsync) -> list[str]:
         if self.flavour == "keystead":
-            serve = [self.program, "-m", "keystead", "serve", "--dir", str(directory), "--port", str(port)]
+            serve = [
+                self.program,
+                "-m",
+                "keystead",
+                "serve",
+                "--dir",
+                str(directory),
+                "--port",
+                str(port),
+                "--http-port",
+                "0",
+            ]
             return [*serve, "--fsync", fsync]
         listen = [self.program, "--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory)]
         return [*listen, "--save", "", "--appendonly", "yes", "--appendfsync", _REDIS_FSYNC[fsync]]

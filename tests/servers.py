@@ -14,13 +14,15 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from wire import SocketConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+AnyServer = TypeVar("AnyServer", bound="Server")
 
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
@@ -120,7 +122,8 @@ def start_redis(directory: Path, *options: str) -> Server:
 
 def keystead_command(directory: Path, port: int, *options: str) -> list[str]:
     """`keystead serve` with its default durability (fsync always) unless `options` say otherwise."""
-    return [sys.executable, "-m", "keystead", "serve", "--port", str(port), "--dir", str(directory), *options]
+    fixed = ["--port", str(port), "--http-port", "0", "--dir", str(directory)]
+    return [sys.executable, "-m", "keystead", "serve", *fixed, *options]
 
 
 def spawn_keystead(directory: Path, *options: str) -> Server:
@@ -133,8 +136,26 @@ def start_keystead(directory: Path, *options: str) -> Server:
     return start(lambda port: keystead_command(directory, port, *options), directory)
 
 
+@dataclass
+class HttpServer(Server):
+    """A Keystead that listens for HTTP as well."""
+
+    http_port: int = 0
+
+    @property
+    def http_address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.http_port
+
+
+def start_keystead_http(directory: Path, *options: str) -> HttpServer:
+    """`keystead serve` with both protocols."""
+    http_port = free_port()
+    server = start_keystead(directory, "--http-port", str(http_port), *options)
+    return HttpServer(**vars(server), http_port=http_port)
+
+
 @contextlib.contextmanager
-def running(server: Server) -> Iterator[Server]:
+def running(server: AnyServer) -> Iterator[AnyServer]:
     """Stop the server at the end of the block, whatever happened in it."""
     try:
         yield server

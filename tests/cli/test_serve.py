@@ -32,14 +32,14 @@ def test_ctrl_c_stops_it_as_cleanly(server: Server) -> None:
 
 
 def test_a_second_server_is_told_who_holds_the_directory(server: Server) -> None:
-    run = keystead("serve", "--dir", server.directory, "--port", str(free_port()))
+    run = keystead("serve", "--dir", server.directory, "--port", str(free_port()), "--http-port", "0")
     assert run.status == 75
     assert f"pid {server.process.pid}" in run.errors
     assert str(server.directory) in run.errors
 
 
 def test_a_second_server_is_told_that_the_port_is_taken(server: Server, tmp_path: Path) -> None:
-    run = keystead("serve", "--dir", tmp_path / "other", "--port", str(server.port))
+    run = keystead("serve", "--dir", tmp_path / "other", "--port", str(server.port), "--http-port", "0")
     assert (run.status, run.output) == (69, "")
     assert run.errors == (
         f"keystead: another process already listens on 127.0.0.1:{server.port}; stop it, or choose another --port\n"
@@ -50,7 +50,7 @@ def test_a_second_server_is_told_that_the_port_is_taken(server: Server, tmp_path
 def test_damaged_data_is_named_and_nothing_is_changed(tmp_path: Path) -> None:
     fill(tmp_path / "data", 50)
     flip(tmp_path / "data" / "segment-0000000001.log", 500)
-    run = keystead("serve", "--dir", tmp_path / "data", "--port", str(free_port()))
+    run = keystead("serve", "--dir", tmp_path / "data", "--port", str(free_port()), "--http-port", "0")
     assert run.status == 65
     assert "segment-0000000001.log at byte" in run.errors
     assert keystead("check", "--dir", tmp_path / "data").status == 65
@@ -58,13 +58,15 @@ def test_damaged_data_is_named_and_nothing_is_changed(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_made_is_status_73(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    run = keystead("serve", "--dir", tmp_path / "file" / "data", "--port", str(free_port()))
+    run = keystead("serve", "--dir", tmp_path / "file" / "data", "--port", str(free_port()), "--http-port", "0")
     assert run.status == 73
     assert str(tmp_path / "file" / "data") in run.errors
 
 
 def test_an_address_of_another_machine_is_bad_configuration(tmp_path: Path) -> None:
-    run = keystead("serve", "--dir", tmp_path / "data", "--port", str(free_port()), "--host", "192.0.2.1")
+    run = keystead(
+        "serve", "--dir", tmp_path / "data", "--port", str(free_port()), "--http-port", "0", "--host", "192.0.2.1"
+    )
     assert run.status == 78
     assert "192.0.2.1" in run.errors
 

@@ -221,7 +221,18 @@ def power_cut_loop(directory: Path, seed: int, flaw: str = "none", *options: str
     wrapper = [sys.executable, volatile_server.__file__, str(ledger), str(SLOW_SYNC_SECONDS), flaw]
 
     def command(port: int) -> list[str]:
-        return [*wrapper, "serve", "--port", str(port), "--dir", str(directory), *SMALL_SEGMENTS, *options]
+        return [
+            *wrapper,
+            "serve",
+            "--port",
+            str(port),
+            "--http-port",
+            "0",
+            "--dir",
+            str(directory),
+            *SMALL_SEGMENTS,
+            *options,
+        ]
 
     def spawned(where: Path) -> Server:
         port = free_port()

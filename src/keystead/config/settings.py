@@ -22,6 +22,7 @@ from keystead.config.values import (
     Integer,
     Kind,
     MemoryLimit,
+    Names,
     Seconds,
     Size,
     Text,
@@ -91,6 +92,65 @@ class Settings:
     )
     tcp_backlog: int = _setting(
         "tcp-backlog", Integer(1, 65535), "511", "Connections that may wait to be accepted.", group="Where"
+    )
+
+    # --- HTTP
+    http_port: int = _setting("http-port", Integer(0, 65535), "7380", "TCP port for HTTP; 0 for none.", group="HTTP")
+    http_hosts: tuple[str, ...] = _setting(
+        "http-host",
+        Names("ADDRESS"),
+        "",
+        "Addresses to listen on for HTTP, separated by commas; those of host when empty.",
+        group="HTTP",
+    )
+    http_allowed_hosts: tuple[str, ...] = _setting(
+        "http-allowed-hosts",
+        Names("NAME"),
+        "",
+        "Names, beside this machine's own name and addresses, by which HTTP requests may ask for this server (their "
+        "Host header); * for any. Other names are refused, because a foreign page could point its own at this server.",
+        group="HTTP",
+        reloadable=True,
+    )
+    http_allowed_origins: tuple[str, ...] = _setting(
+        "http-allowed-origins",
+        Names("ORIGIN"),
+        "",
+        "Sites, such as https://example.com, whose pages may send requests that change data; * for any.",
+        group="HTTP",
+        reloadable=True,
+    )
+    http_max_connections: int = _setting(
+        "http-max-connections",
+        Integer(1, 1_000_000),
+        "4096",
+        "HTTP connections at a time.",
+        group="HTTP",
+        reloadable=True,
+    )
+    http_max_connections_per_address: int = _setting(
+        "http-max-connections-per-address",
+        Integer(0, 1_000_000),
+        "2048",
+        "HTTP connections at a time from one address; 0 is no bound.",
+        group="HTTP",
+        reloadable=True,
+    )
+    http_header_timeout_s: int = _setting(
+        "http-header-timeout",
+        Seconds(),
+        "10s",
+        "How long a client may take to send the head of a request.",
+        group="HTTP",
+        reloadable=True,
+    )
+    http_idle_timeout_s: int = _setting(
+        "http-idle-timeout",
+        Seconds(),
+        "75s",
+        "Close an HTTP connection on which nothing was asked for so long; 0 is never.",
+        group="HTTP",
+        reloadable=True,
     )
 
     # --- durability

@@ -188,6 +188,19 @@ class Hosts:
         return " ".join(value)
 
 
+class Names:
+    """Any number of names, separated by commas or spaces."""
+
+    def __init__(self, placeholder: str) -> None:
+        self.placeholder = placeholder
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        return tuple(text.replace(",", " ").split())
+
+    def config_get(self, value: tuple[str, ...]) -> str:
+        return " ".join(value)
+
+
 class FileMode:
     """Permissions of a file in octal, as chmod takes them."""
 

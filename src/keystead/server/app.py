@@ -25,6 +25,8 @@ from keystead.errors import DiskFailure
 from keystead.execution.local import LocalExecutor
 from keystead.server import listeners
 from keystead.server.clients import Clients
+from keystead.server.http.connection import Connection as HttpConnection
+from keystead.server.http.server import HttpServer
 from keystead.server.loading import LoadingConnection
 from keystead.server.resp_server import Connection
 from keystead.server.sync_process import SyncProcess
@@ -33,6 +35,7 @@ from keystead.server.turns import Turns
 if TYPE_CHECKING:
     from keystead.config.settings import Settings
     from keystead.engine.checkpoint import Progress
+    from keystead.server.http.asgi import Application
 
 log = logging.getLogger("keystead.server")
 T = TypeVar("T")
@@ -54,19 +57,22 @@ def serve(settings: Settings, show_progress: ShowProgress | None = None) -> None
     *show_progress* is called with (bytes done, bytes in all) while the store is read. Raises PortTaken, any OpenError,
     ConfigurationError before serving; DiskFailure, at any time.
     """
-    allow_descriptors(settings.max_clients)
+    http_connections = settings.http_max_connections if settings.http_port else 0
+    allow_descriptors(settings.max_clients + http_connections)
     sockets = listeners.bind(settings)
+    http_sockets: list[socket.socket] = []
     try:
+        http_sockets += listeners.bind_http(settings)
         loop = uvloop.new_event_loop()
         asyncio.set_event_loop(loop)
         try:
-            loop.run_until_complete(App(loop, settings, sockets, show_progress).run())
+            loop.run_until_complete(App(loop, settings, sockets, http_sockets, show_progress).run())
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
             asyncio.set_event_loop(None)
     finally:
-        listeners.close(sockets)
+        listeners.close(sockets + http_sockets)
 
 
 def allow_descriptors(clients: int) -> None:
@@ -101,11 +107,14 @@ class App:
         loop: asyncio.AbstractEventLoop,
         settings: Settings,
         sockets: list[socket.socket],
+        http_sockets: list[socket.socket],
         show_progress: ShowProgress | None,
     ) -> None:
         self._loop = loop
         self._settings = settings
         self._sockets = sockets
+        self._http_sockets = http_sockets
+        self._http = HttpServer(loop, settings, [*settings.hosts, *settings.http_hosts])
         self._show_progress = show_progress or _no_progress
         self._stop = asyncio.Event()
         self._failure: DiskFailure | None = None
@@ -119,7 +128,8 @@ class App:
         """The life of the server."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
-        accepting = [await self._listen(listener) for listener in self._sockets]
+        accepting = [await self._listen(listener, self._new_connection) for listener in self._sockets]
+        accepting += [await self._listen(listener, self._new_http_connection) for listener in self._http_sockets]
         try:
             self._engine = Engine(str(self._settings.directory), engine_options(self._settings))
             if await self._load():
@@ -138,10 +148,15 @@ class App:
 
     # --- start -------------------------------------------------------------------------------------------------------
 
-    async def _listen(self, listener: socket.socket) -> asyncio.AbstractServer:
-        def connect() -> asyncio.BaseProtocol:
-            return self._connect()
+    def _new_connection(self) -> asyncio.BaseProtocol:
+        return self._connect()
 
+    def _new_http_connection(self) -> asyncio.BaseProtocol:
+        return HttpConnection(self._http)
+
+    async def _listen(
+        self, listener: socket.socket, connect: Callable[[], asyncio.BaseProtocol]
+    ) -> asyncio.AbstractServer:
         backlog = self._settings.tcp_backlog
         if listener.family == socket.AF_UNIX:
             return await self._loop.create_unix_server(connect, sock=listener, backlog=backlog)
@@ -153,6 +168,7 @@ class App:
         with closing(cast("Generator[Progress]", self._engine.load())) as loading:
             for progress in _in_slices(loading, LOADING_SLICE_S):
                 self._show_progress(progress.done, progress.total)
+                self._http.show_progress(progress.done, progress.total)
                 await asyncio.sleep(0)
                 if self._stop.is_set():
                     return False
@@ -180,6 +196,7 @@ class App:
         self._connect = lambda: Connection(self._clients)
         for connection in list(self._early):
             connection.become_ordinary(self._clients)
+        self._http.begin(self._clients, self._turns)
         return helper
 
     def _apply(self, settings: Settings) -> None:
@@ -187,12 +204,16 @@ class App:
         self._settings = settings
         self._engine.configure(engine_options(settings))
         self._clients.apply_limits()
+        self._http.configure(settings)
         self._turns.schedule()  # who waits for the disk may no longer have to
         logging.getLogger("keystead").setLevel(settings.log_level.upper())
 
     async def _serve(self) -> None:
-        where = ", ".join(listeners.described(listener) for listener in self._sockets)
-        log.info("ready on %s", where)
+        where = [listeners.described(listener) for listener in self._sockets]
+        where += [f"http://{listeners.described(listener)}" for listener in self._http_sockets]
+        log.info("ready on %s", ", ".join(where))
+        if self._http_sockets:
+            self._http.import_application(_import_application)
         housekeeping = self._loop.create_task(self._housekeep())
         syncing = self._loop.create_task(self._sync_by_interval())
         await self._stop.wait()
@@ -209,6 +230,7 @@ class App:
                 return
             self._turns.schedule_if_needed()
             self._clients.enforce_limits()
+            self._http.enforce_deadlines()
 
     async def _sync_by_interval(self) -> None:
         while True:
@@ -227,17 +249,21 @@ class App:
         if self._failure is not None:
             raise self._failure
         connections = list(self._clients.connections)
-        log.info("stopping; %d clients are connected", len(connections))
+        log.info("stopping; %d clients are connected", len(connections) + len(self._http.connections))
         for connection in connections:
             connection.stop_input()
+        self._http.stop()
         while self._turns.syncing and self._failure is None:
             await asyncio.sleep(0.001)
         self._turns.end_now()
         deadline_s = time.monotonic() + self._settings.shutdown_timeout_s
-        while self._clients.connections and self._failure is None and time.monotonic() < deadline_s:
+        while self._has_clients() and self._failure is None and time.monotonic() < deadline_s:
             await asyncio.sleep(0.005)
         if self._failure is not None:
             raise self._failure
+
+    def _has_clients(self) -> bool:
+        return bool(self._clients.connections or self._http.connections)
 
     def _fail(self, failure: DiskFailure) -> None:
         """What the disk holds is unknown. Not one more reply may leave: cut every connection in this very call."""
@@ -249,6 +275,7 @@ class App:
     def _abort_all(self) -> None:
         for early in list(self._early):
             early.abort()
+        self._http.abort()
         if hasattr(self, "_clients"):
             for connection in list(self._clients.connections):
                 connection.kill()
@@ -261,6 +288,12 @@ def _in_slices(steps: Iterator[T], seconds: float) -> Iterator[T]:
         if time.monotonic() >= until_s:
             yield step
             until_s = time.monotonic() + seconds
+
+
+def _import_application() -> Application:
+    from keystead.server.http import app
+
+    return app.build()
 
 
 def _no_progress(done: int, total: int) -> None:

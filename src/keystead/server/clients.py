@@ -6,7 +6,7 @@ Must not know: commands, sockets.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from keystead import resp
 from keystead.resp import Limits
@@ -27,6 +27,13 @@ DENIED = resp.error(
 )
 
 
+class Writer(Protocol):
+    """Whoever has replies in the outbox."""
+
+    def write_now(self, data: bytes) -> None:
+        """Give them to the transport."""
+
+
 class Clients:
     """Everybody who is connected."""
 
@@ -36,12 +43,18 @@ class Clients:
         self.turns = turns
         self.statistics = executor.statistics
         self.connections: set[Connection] = set()
-        self.outbox: list[tuple[Connection, bytes]] = []
+        self.outbox: list[tuple[Writer, bytes]] = []
         """Replies that wait for nothing, in order: written at the end of the turn."""
         turns.flush = self.flush
         self.slow_readers: dict[Connection, float] = {}
         """Connections whose peer does not take its replies, and since when (monotonic seconds) they have been over the
         soft limit; 0 while they are not."""
+
+    def post(self, writer: Writer, data: bytes) -> None:
+        """Have replies that wait for nothing written at the end of this turn, in the order of the calls."""
+        if not self.outbox:
+            self.loop.call_soon(self.flush)
+        self.outbox.append((writer, data))
 
     def flush(self) -> None:
         """Write what this turn's commands replied, all in a row.

@@ -27,8 +27,21 @@ def bind(settings: Settings) -> list[socket.socket]:
     except BaseException:
         close(sockets)
         raise
-    if not sockets:
-        raise ConfigurationError("there is no address to listen on: port is 0 and unix is not set")
+    if not sockets and not settings.http_port:
+        raise ConfigurationError("there is no address to listen on: port and http-port are 0 and unix is not set")
+    return sockets
+
+
+def bind_http(settings: Settings) -> list[socket.socket]:
+    """Sockets bound to every HTTP address of *settings*, not listening yet. PortTaken, ConfigurationError."""
+    sockets: list[socket.socket] = []
+    try:
+        if settings.http_port:
+            hosts = settings.http_hosts or settings.hosts
+            sockets += [bind_tcp(host, settings.http_port, settings.tcp_keepalive_s) for host in hosts]
+    except BaseException:
+        close(sockets)
+        raise
     return sockets
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, cast
 from keystead import resp
 from keystead.errors import DiskFailure
 from keystead.resp import Limits, ProtocolError, QueryBufferExceeded, RequestParser
+from keystead.server.peers import named
 
 if TYPE_CHECKING:
     from keystead.execution.promise import Promise
@@ -112,8 +113,8 @@ class Connection(asyncio.BufferedProtocol):
         self._choose_limits()
 
     def _name_ends(self) -> None:
-        self.is_local, self.addr = _named(self._transport.get_extra_info("peername"))
-        _, self.laddr = _named(self._transport.get_extra_info("sockname"))
+        self.is_local, self.addr = named(self._transport.get_extra_info("peername"))
+        _, self.laddr = named(self._transport.get_extra_info("sockname"))
         if not self.addr:
             self.addr = self.laddr  # the client's end of a Unix socket has no name
         self.fd: int = self._transport.get_extra_info("socket").fileno()
@@ -405,12 +406,3 @@ class Connection(asyncio.BufferedProtocol):
 def _batches(commands: list[list[bytes]]) -> deque[Iterator[list[bytes]]]:
     starts = range(0, len(commands), BATCH_COMMANDS)
     return deque(iter(commands[start : start + BATCH_COMMANDS]) for start in starts)
-
-
-def _named(end: object) -> tuple[bool, str]:
-    """Whether an address is this machine's own, and how it is shown."""
-    if isinstance(end, tuple):
-        host, port = end[:2]
-        local = host.startswith(("127.", "::ffff:127.")) or host == "::1"
-        return local, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return True, f"{end}:0" if end else ""

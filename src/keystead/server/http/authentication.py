@@ -1,0 +1,105 @@
+"""Who asks: HTTP's Basic and Bearer for the same users as over the Redis protocol, and a brake for those who guess.
+
+Must not know: what users may do (their tables do), routes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from keystead.server.http.problems import CHALLENGE, Problem
+
+if TYPE_CHECKING:
+    from keystead.execution.access import Access
+    from keystead.server.http.requests import Request
+
+FAILURES_ALLOWED = 10
+"""So many failed logins of an address within `FORGOTTEN_AFTER_S` are answered at once."""
+FORGOTTEN_AFTER_S = 60.0
+REMEMBERED_ADDRESSES = 10_000
+
+Checked = Callable[["Problem | None"], None]
+
+
+class Throttle:
+    """Counts failed logins by address. An address that failed too often must wait until its failures are forgotten."""
+
+    def __init__(self, clock_s: Callable[[], float]) -> None:
+        self._clock_s = clock_s
+        self._failures: dict[str, tuple[int, float]] = {}
+        """Of each address: how many, and when they are forgotten."""
+
+    def waits_s(self, address: str) -> float:
+        """How long it must wait; 0 when it need not."""
+        count, until_s = self._failures.get(address, (0, 0.0))
+        left_s = until_s - self._clock_s()
+        if count and left_s <= 0:
+            del self._failures[address]
+            return 0
+        return left_s if count >= FAILURES_ALLOWED else 0
+
+    def failed(self, address: str) -> None:
+        """Count one more."""
+        count, until_s = self._failures.get(address, (0, 0.0))
+        now_s = self._clock_s()
+        if until_s <= now_s:
+            count = 0
+        elif count:
+            self._failures[address] = (count + 1, until_s)
+            return
+        while len(self._failures) >= REMEMBERED_ADDRESSES:
+            del self._failures[next(iter(self._failures))]  # the oldest
+        self._failures.pop(address, None)
+        self._failures[address] = (count + 1, now_s + FORGOTTEN_AFTER_S)
+
+
+class Authentication:
+    """Logs the sessions of requests in."""
+
+    def __init__(self, access: Access, clock_s: Callable[[], float]) -> None:
+        self._access = access
+        self._throttle = Throttle(clock_s)
+
+    def check(self, request: Request, checked: Checked) -> None:
+        """Find out who asks, and call *checked*, at once or later: with None when the session is logged in, else with
+        the problem."""
+        given = request.headers.get(b"authorization")
+        if given is None:
+            checked(
+                _unauthorized("Log in: this server asks for a password.") if self._access.requires_password else None
+            )
+            return
+        scheme, _, credentials = given.partition(b" ")
+        address = request.connection.host
+        waits_s = self._throttle.waits_s(address)
+        if waits_s:
+            checked(_too_many(waits_s))
+            return
+        if scheme.lower() != b"basic":
+            checked(_unauthorized("Only the authentication schemes Basic and Bearer are known."))
+            return
+        try:
+            name, _, password = base64.b64decode(credentials.strip(), validate=True).partition(b":")
+        except (ValueError, binascii.Error):
+            checked(_unauthorized("The Basic credentials are not base64."))
+            return
+        if self._access.is_granted(name or b"default", password):
+            checked(None)
+        else:
+            self._throttle.failed(address)
+            checked(_unauthorized("The user or the password is wrong."))
+
+
+def _unauthorized(detail: str) -> Problem:
+    return Problem(401, detail, headers={b"WWW-Authenticate": CHALLENGE})
+
+
+def _too_many(waits_s: float) -> Problem:
+    return Problem(
+        429,
+        "Too many logins from this address have failed; wait.",
+        headers={b"Retry-After": b"%d" % max(1, round(waits_s))},
+    )

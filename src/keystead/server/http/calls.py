@@ -1,0 +1,122 @@
+"""Commands for routes: one is executed by the executor, and its reply told when it may be.
+
+A reply that depends on what is not durable yet waits for it, as over the Redis protocol; plain reads never wait. After
+a failure of the disk nothing is told any more: connections are cut, and what waits here waits for ever.
+
+Replies are in the session's protocol (RESP3 for sessions of HTTP). Must not know: HTTP, what commands mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from keystead.errors import DiskFailure
+
+if TYPE_CHECKING:
+    from keystead.execution.local import LocalExecutor
+    from keystead.execution.promise import Promise
+    from keystead.execution.session import Session
+    from keystead.server.turns import Turns, Waiter
+
+T = TypeVar("T")
+Executed = Callable[[bytes], None]
+
+
+class Calls:
+    """Executes commands for the sessions of HTTP connections."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, executor: LocalExecutor, turns: Turns) -> None:
+        self._loop = loop
+        self.executor = executor
+        self.turns = turns
+
+    # --- for coroutines ----------------------------------------------------------------------------------------------
+
+    def try_now(self, session: Session, args: list[bytes]) -> bytes | Awaitable[bytes]:
+        """Execute a command: its reply, when that depends on nothing un-synced; else what to await for it."""
+        executed: list[bytes] = []
+        self.start(session, args, executed.append)
+        if not executed:
+            return self._when_resolved(session)
+        waiting = _Waiting(self._loop)
+        if self.hold(session, waiting):
+            return waiting.then(executed[0])
+        self.turns.plain_reads = True
+        return executed[0]
+
+    async def run(self, session: Session, args: list[bytes]) -> bytes:
+        """Execute a command; its reply, when it may be told."""
+        reply = self.try_now(session, args)
+        return reply if isinstance(reply, bytes) else await reply
+
+    async def settle(self, session: Session, data: T) -> T:
+        """*data*, when everything that this session was shown, or has changed, is durable: for whoever executed by
+        other means. To be called before anything else of the session is executed."""
+        waiting = _Waiting(self._loop)
+        return await waiting.then(data) if self.hold(session, waiting) else data
+
+    async def _when_resolved(self, session: Session) -> bytes:
+        promise = session.waiting_for
+        resolved: asyncio.Future[bytes] = self._loop.create_future()
+        if promise is not None:  # else the disk has failed
+            promise.add_done(partial(_resolved, partial(_set_result, resolved)))
+        return await self.settle(session, await resolved)
+
+    # --- for callbacks -----------------------------------------------------------------------------------------------
+
+    def start(self, session: Session, args: list[bytes], executed: Executed) -> None:
+        """Execute a command, and call *executed* with its reply as soon as it has been: mostly within this call.
+
+        The reply may not be told yet: whoever makes an answer of it asks `hold` at once.
+        """
+        replies: list[bytes] = []
+        try:
+            stopped = self.executor.run(session, iter((args,)), replies)
+        except DiskFailure as failure:
+            self.turns.fail(failure)  # cuts every connection
+            return
+        if replies:
+            executed(replies[0])
+        elif stopped is not None and not isinstance(stopped, bytes):
+            stopped.add_done(partial(_resolved, executed))
+
+    def hold(self, session: Session, waiter: Waiter) -> bool:
+        """Whether an answer to this session must wait until what it depends on is durable. If so, `waiter.released`
+        will be called (with b""); if not, it may be told now."""
+        if not session.must_wait:
+            return False
+        session.must_wait = False
+        turn = self.turns.hold(waiter, b"")
+        if turn:
+            session.pending_turn = turn
+        return turn != 0
+
+
+def _resolved(executed: Executed, promise: Promise) -> None:
+    if promise.reply is not None:
+        executed(promise.reply)
+
+
+def _set_result(future: asyncio.Future[bytes], reply: bytes) -> None:
+    if not future.done():
+        future.set_result(reply)
+
+
+class _Waiting:
+    """Waits for a turn on behalf of a coroutine."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.done: asyncio.Future[None] = loop.create_future()
+
+    async def then(self, data: T) -> T:
+        """*data*, when it is durable."""
+        await self.done
+        return data
+
+    def released(self, data: bytes) -> None:  # noqa: ARG002 - nothing was given to be kept
+        """It is durable."""
+        if not self.done.done():
+            self.done.set_result(None)

@@ -1,0 +1,212 @@
+"""/v1/keys/{key}: one value, byte for byte.
+
+The key is the rest of the raw path, whatever it contains. Conditions (If-Match, If-None-Match) are given to the command
+that changes the value, so they hold in one step with it. No content type is remembered: it would have to be kept beside
+every value, where the other protocol could neither see nor keep it; answers are application/octet-stream.
+
+These routes are as fast as the store: nothing waits that need not, and no task is started for a request.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from keystead.commands.value_types import text
+from keystead.server.http.etags import Tags, etag_of, parse_tags
+from keystead.server.http.keys_document import ITEM
+from keystead.server.http.problems import Problem, problem_of_redis_error
+from keystead.server.http.responses import HeaderLines, Response
+from keystead.server.http.routes import Endpoint, Route
+
+if TYPE_CHECKING:
+    from keystead.engine.keyspace import Keyspace
+    from keystead.server.http.requests import Request
+
+PREFIX = b"/v1/keys/"
+OCTETS = b"application/octet-stream"
+TTL_HEADER = b"Keystead-TTL"
+
+READ_PARAMETERS = ("db", "key")
+PUT_PARAMETERS = ("db", "key", "ttl", "empty")
+
+NO_PARAMETERS: dict[str, str] = {}
+NO_DIGEST = b"*" * 16
+"""Of no value."""
+DELETED = b":1\r\n"
+
+_DECIMAL = re.compile(r"(\d{1,12})(?:\.(\d{1,3}))?")
+
+
+def get(request: Request) -> None:
+    """GET and HEAD: the value as it is durable; never waits for others' writes."""
+    key = _key(request, READ_PARAMETERS)
+    headers = request.headers
+    if_match = if_none_match = None
+    if b"if-match" in headers:
+        if_match = parse_tags(headers[b"if-match"], "If-Match", weak=False)
+    if b"if-none-match" in headers:
+        if_none_match = parse_tags(headers[b"if-none-match"], "If-None-Match", weak=True)
+
+    def got(reply: bytes) -> None:
+        if reply[:1] != b"$":
+            raise _failure(reply) or _missing()
+        # The value itself rather than the copy in the reply: the same view, and nothing was executed in between.
+        value, expires_at_ms = request.session.db.keyspace.read_with_expiry(key, request.session)
+        body = value if type(value) is bytes else bytes(text(value))
+        tag = etag_of(body)
+        shown: HeaderLines = ((b"ETag", tag),)
+        if expires_at_ms:
+            left_ms = max(1, expires_at_ms - request.session.engine.clock.now_ms)
+            shown += ((TTL_HEADER, b"%d.%03d" % divmod(left_ms, 1000)),)
+        if if_match is not None and not if_match.has(tag[1:-1]):
+            raise _precondition_failed()
+        if if_none_match is not None and if_none_match.has(tag[1:-1]):
+            request.answer(Response(304, headers=shown))
+        else:
+            request.answer(Response(200, body, OCTETS, shown))
+
+    request.start([b"GET", key], got)
+
+
+def put(request: Request) -> None:
+    """PUT: the body becomes the value."""
+    parameters = request.parameters(PUT_PARAMETERS) if request.query else NO_PARAMETERS
+    key = request.key_after(PREFIX, parameters)
+    value = request.body
+    if not value:
+        _check_meant_empty(parameters)
+    if b"content-encoding" in request.headers and request.headers[b"content-encoding"].lower() != b"identity":
+        raise Problem(415, "The body is stored as it is: send it without a Content-Encoding.")
+    keyspace = request.session.db.keyspace
+    existed = keyspace.get(key) is not None
+    # Nothing comes between that look and the command, unless CLIENT PAUSE makes it wait; then 204 says what is known.
+    at_once = True
+
+    def done(reply: bytes) -> None:
+        if reply[:1] != b"+":
+            raise _failure(reply) or _precondition_failed()
+        created = at_once and not existed
+        request.answer(Response(201 if created else 204, headers=((b"ETag", etag_of(value)),)))
+
+    request.start([b"SET", key, value, *_lifetime(parameters), *_set_condition(request, keyspace, key)], done)
+    at_once = False
+
+
+def delete(request: Request) -> None:
+    """DELETE: the key and its value go."""
+    key = _key(request, READ_PARAMETERS)
+    keyspace = request.session.db.keyspace
+    existed = keyspace.get(key) is not None
+    at_once = True
+
+    def done(reply: bytes) -> None:
+        if reply == DELETED:
+            request.answer(Response(204))
+        else:
+            raise _failure(reply) or (_precondition_failed() if existed and at_once else _missing())
+
+    request.start(_delete_command(request, keyspace, key), done)
+    at_once = False
+
+
+def _failure(reply: bytes) -> Problem | None:
+    return problem_of_redis_error(reply.decode("utf-8", "replace")) if reply[:1] == b"-" else None
+
+
+def _missing() -> Problem:
+    return Problem(404, "There is no such key in this database.")
+
+
+def _precondition_failed() -> Problem:
+    return Problem(412, "The value is not, or no longer, what If-Match or If-None-Match asks for; nothing was changed.")
+
+
+# --- what was asked --------------------------------------------------------------------------------------------------
+
+
+def _key(request: Request, known: tuple[str, ...]) -> bytes:
+    return request.key_after(PREFIX, request.parameters(known) if request.query else NO_PARAMETERS)
+
+
+def _check_meant_empty(parameters: dict[str, str]) -> None:
+    if parameters.get("empty") != "true":
+        raise Problem(
+            400, "The request has no body, so there is no value. To store the empty value on purpose, add ?empty=true."
+        )
+
+
+def _lifetime(parameters: dict[str, str]) -> list[bytes]:
+    given = parameters.get("ttl")
+    if given is None:
+        return []
+    if given == "keep":
+        return [b"KEEPTTL"]
+    match = _DECIMAL.fullmatch(given)
+    ttl_ms = int(match[1]) * 1000 + int((match[2] or "0").ljust(3, "0")) if match else 0
+    if not ttl_ms:
+        raise Problem(
+            400, "The parameter 'ttl' must be seconds, such as 60 or 0.5, greater than 0; or 'keep' for what is left."
+        )
+    return [b"PX", b"%d" % ttl_ms]
+
+
+def _conditions(request: Request) -> tuple[Tags | None, Tags | None]:
+    headers = request.headers
+    if b"if-match" not in headers and b"if-none-match" not in headers:
+        return None, None
+    if b"if-match" in headers and b"if-none-match" in headers:
+        raise Problem(400, "A change takes If-Match or If-None-Match, not both.")
+    if b"if-match" in headers:
+        return parse_tags(headers[b"if-match"], "If-Match", weak=False), None
+    return None, parse_tags(headers[b"if-none-match"], "If-None-Match", weak=True)
+
+
+def _set_condition(request: Request, keyspace: Keyspace, key: bytes) -> list[bytes]:
+    if_match, if_none_match = _conditions(request)
+    if if_match is not None:
+        return [b"XX"] if if_match.any else [b"IFDEQ", _meant(if_match, keyspace, key)]
+    if if_none_match is not None:
+        return [b"NX"] if if_none_match.any else _if_none_of(if_none_match)
+    return []
+
+
+def _delete_command(request: Request, keyspace: Keyspace, key: bytes) -> list[bytes]:
+    if_match, if_none_match = _conditions(request)
+    if if_match is not None and not if_match.any:
+        return [b"DELEX", key, b"IFDEQ", _meant(if_match, keyspace, key)]
+    if if_none_match is None:
+        return [b"DEL", key]
+    if if_none_match.any:
+        raise Problem(400, "A DELETE only if nothing exists makes no sense; leave If-None-Match out.")
+    condition = _if_none_of(if_none_match)
+    return [b"DELEX", key, *condition] if condition else [b"DEL", key]
+
+
+def _meant(tags: Tags, keyspace: Keyspace, key: bytes) -> bytes:
+    """Of several digests the one that the value has now; the command then checks it once more. A digest that no
+    value has when none can match."""
+    if len(tags.digests) == 1:
+        return tags.digests[0]
+    now = keyspace.get(key)
+    if isinstance(now, (bytes, bytearray)):
+        digest = etag_of(now)[1:-1]
+        if digest in tags.digests:
+            return digest
+    return tags.digests[0] if tags.digests else NO_DIGEST
+
+
+def _if_none_of(tags: Tags) -> list[bytes]:
+    if len(tags.digests) > 1:
+        raise Problem(400, "If-None-Match of a change takes one entity tag, or *.")
+    return [b"IFDNE", tags.digests[0]] if tags.digests else []
+
+
+_ENDPOINTS = {
+    b"GET": Endpoint(get, changes_data=False),
+    b"HEAD": Endpoint(get, changes_data=False),
+    b"PUT": Endpoint(put, changes_data=True),
+    b"DELETE": Endpoint(delete, changes_data=True),
+}
+
+ROUTE = Route(PREFIX, _ENDPOINTS, ITEM, template="/v1/keys/{key}")

@@ -1,0 +1,95 @@
+"""What goes wrong, as HTTP says it: one document of type application/problem+json (RFC 9457) for every error.
+
+Never HTML, never a traceback. An error of a command is told with its Redis text inside, so that clients of both
+protocols can look for the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+
+from keystead.server.http.responses import Response
+
+CONTENT_TYPE = b"application/problem+json"
+
+STATUS_OF_REDIS_ERROR: Mapping[str, int] = {
+    "WRONGTYPE": HTTPStatus.CONFLICT,
+    "NOAUTH": HTTPStatus.UNAUTHORIZED,
+    "WRONGPASS": HTTPStatus.UNAUTHORIZED,
+    "NOPERM": HTTPStatus.FORBIDDEN,
+    "READONLY": HTTPStatus.FORBIDDEN,
+    "DENIED": HTTPStatus.FORBIDDEN,
+    "OOM": HTTPStatus.INSUFFICIENT_STORAGE,
+    "MISCONF": HTTPStatus.INSUFFICIENT_STORAGE,
+    "LOADING": HTTPStatus.SERVICE_UNAVAILABLE,
+    "EXECABORT": HTTPStatus.CONFLICT,
+    "NOTFOUND": HTTPStatus.NOT_FOUND,
+}
+"""By the first word of the error's text; every other one is the caller's mistake: 400."""
+
+INTERNAL_ERROR = "ERR internal error"
+
+
+class Problem(Exception):  # an answer as much as an error: raised by whatever finds out, wherever that is
+    """Why a request is not served, and what its sender can do about it."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        title: str = "",
+        redis_error: str | None = None,
+        headers: Mapping[bytes, bytes] | None = None,
+        members: Mapping[str, object] | None = None,
+    ) -> None:
+        """*title* is the status' own phrase unless given. *members* are further members of the document."""
+        super().__init__(detail)
+        self.status = int(status)
+        self.title = title or HTTPStatus(status).phrase
+        self.detail = detail
+        self.redis_error = redis_error
+        self.headers = dict(headers or {})
+        self.members = dict(members or {})
+
+    def document(self) -> dict[str, object]:
+        """The members of the problem document."""
+        found: dict[str, object] = {"type": "about:blank", "title": self.title, "status": self.status}
+        found["detail"] = self.detail
+        if self.redis_error is not None:
+            found["redis_error"] = self.redis_error
+        return found | self.members
+
+    def response(self) -> Response:
+        """The answer."""
+        body = msgspec.json.encode(self.document())
+        return Response(self.status, body, CONTENT_TYPE, tuple(self.headers.items()))
+
+
+def problem_of_redis_error(text: str) -> Problem:
+    """The answer to a command that failed with *text* ("WRONGTYPE Operation against …", with or without the "-")."""
+    text = text.removeprefix("-").rstrip("\r\n")
+    word, _, rest = text.partition(" ")
+    status = 500 if text == INTERNAL_ERROR else STATUS_OF_REDIS_ERROR.get(word, HTTPStatus.BAD_REQUEST)
+    headers = {b"Retry-After": b"1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers = {b"WWW-Authenticate": CHALLENGE}
+    return Problem(status, sentence(rest or text), redis_error=text, headers=headers)
+
+
+def sentence(text: str) -> str:
+    """With a capital letter and a full stop."""
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else text + "."
+
+
+CHALLENGE = b'Basic realm="keystead", charset="UTF-8", Bearer realm="keystead"'
+
+
+def unavailable(detail: str, *, retry_after_s: int = 1, members: Mapping[str, object] | None = None) -> Problem:
+    """503: not now, but soon."""
+    headers = {b"Retry-After": b"%d" % retry_after_s}
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers, members=members)

@@ -1,0 +1,65 @@
+"""Which path leads where.
+
+Lean routes are plain functions of a Request: nothing lies between them and the parser, for what must be as fast as the
+store. All else goes to the FastAPI application (`app`), which also documents the lean ones. Guards, login and limits
+are the connection's, before any route, so they treat all alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from keystead.server.http.problems import Problem
+from keystead.server.http.requests import Request
+from keystead.server.http.responses import Response
+
+Handler: TypeAlias = Callable[[Request], "Response | Awaitable[Response] | None"]
+"""Returns the answer, or something to await for it; None when it will call (or has called) `request.answer`. May raise
+Problem. A returned answer still waits until what its session was shown or changed is durable."""
+
+SAFE_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS"))
+
+
+class Endpoint(NamedTuple):
+    """What a method of a path does."""
+
+    handler: Handler
+    changes_data: bool
+    """Requests of other sites' pages are refused. A GET that writes (the Upstash dialect) must say so."""
+    needs_login: bool = True
+    any_host: bool = False
+    """Probes may ask by any address: exempt from the list of hosts."""
+
+
+class Route(NamedTuple):
+    """One path, or everything below it when it ends in a slash and is among the prefixes."""
+
+    path: bytes
+    endpoints: Mapping[bytes, Endpoint]
+    documentation: Mapping[str, Any]
+    """The OpenAPI path item."""
+    template: str = ""
+    """The path as OpenAPI writes it, when it is not `path`."""
+
+    def refusal_of(self, method: bytes) -> Problem:
+        """405 for a method that does nothing here, naming those that do."""
+        names = b", ".join(sorted(self.endpoints))
+        detail = f"{method.decode()} is not allowed here; use {names.decode()}."
+        return Problem(405, detail, headers={b"Allow": names})
+
+
+class Routes:
+    """The lean routes, by path."""
+
+    def __init__(self, exact: list[Route], prefixes: list[Route]) -> None:
+        self._exact = {route.path: route for route in exact}
+        self._prefixes = [(route.path, route) for route in prefixes]
+        self.all = [*exact, *prefixes]
+
+    def find(self, path: bytes) -> Route | None:
+        """The route of a raw path; None for those of the application."""
+        for prefix, route in self._prefixes:
+            if path.startswith(prefix):
+                return route
+        return self._exact.get(path)
