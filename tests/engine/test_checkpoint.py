@@ -240,7 +240,7 @@ def test_a_checkpoint_is_read_a_window_at_a_time(
     view = view_of_all_kinds()
     view.commit([op.Put(1, b"large", bytes(20_000))], 126, 1, 1_700_000_000_001)
     record = write(directory, view)
-    monkeypatch.setattr("keystead.engine.checkpoint.WINDOW_BYTES", window_bytes)
+    monkeypatch.setattr("keystead.engine.windows.WINDOW_BYTES", window_bytes)
     assert state_of_view(read(directory, record)) == state_of_view(view)
     data = directory.read(record.file)
     for offset in (70, len(data) // 2, len(data) - 60):

@@ -13,11 +13,12 @@ from keystead.engine.format import (
     CHECKPOINT_MAGIC,
     END,
     FILE_HEADER,
+    FRAME_HEADER,
+    KIND_OFFSET,
     SHARD,
     VERSION,
     BadHeader,
     FileHeader,
-    Frame,
     OtherVersion,
     checkpoint_name,
     decode_file_header,
@@ -29,6 +30,7 @@ from keystead.engine.format import (
 from keystead.engine.keyspace import SHARDS, SYSTEM_KEYSPACE
 from keystead.engine.manifest import CheckpointRecord
 from keystead.engine.values import value_bytes
+from keystead.engine.windows import frames_in_file
 from keystead.errors import DamagedData, UnknownFormat
 
 if TYPE_CHECKING:
@@ -39,9 +41,6 @@ if TYPE_CHECKING:
 _encode = msgspec.msgpack.Encoder().encode
 _decode_shard = msgspec.msgpack.Decoder(tuple[int, int, int, dict[bytes, bytes], list[int]]).decode
 _decode_end = msgspec.msgpack.Decoder(tuple[dict[int, int], int]).decode
-
-
-WINDOW_BYTES = 1 << 20
 
 
 class Progress(NamedTuple):
@@ -132,21 +131,34 @@ def read_checkpoint(
         yield from _read(path, file, store_id, record, view, wanted)
 
 
+def read_databases(directory: Directory, store_id: int, record: CheckpointRecord) -> list[int]:
+    """The keyspace that each database showed then, without reading the data. DamagedData."""
+    path = f"{directory.path}/{record.file}"
+    with directory.open_to_read(record.file) as file:
+        header = _checked_header(path, file, store_id, record)
+        offset = FILE_HEADER.size
+        while offset < record.length:
+            start = memoryview(file.read_at(offset, FRAME_HEADER.size))
+            length = frame_bytes(start, 0)
+            if not length:
+                break
+            if start[KIND_OFFSET] == END:
+                frame = decode_frame(header.salt, memoryview(file.read_at(offset, length)), 0, offset)
+                if frame is None:
+                    break
+                databases, _ = _decode_end(frame.payload)
+                return [databases[number] for number in sorted(databases)]
+            offset += length
+    raise DamagedData(path, offset, "its end cannot be found")
+
+
 def _read(
     path: str, file: File, store_id: int, record: CheckpointRecord, view: View, wanted: range
 ) -> Iterator[Progress]:
-    size = file.size()
-    if size != record.length:
-        raise DamagedData(path, min(size, record.length), f"{record.length} bytes expected, found {size}")
-    try:
-        header = read_header(path, store_id, CHECKPOINT_MAGIC, memoryview(file.read_at(0, FILE_HEADER.size)))
-    except BadHeader as error:
-        raise DamagedData(path, 0, str(error)) from error
-    named = (record.number, record.position, record.sequence)
-    if (header.number, header.base_position, header.first_sequence) != named:
-        raise DamagedData(path, 0, "this is another checkpoint than the manifest names")
+    header = _checked_header(path, file, store_id, record)
+    size = record.length
     offset, shard_frames, ended = FILE_HEADER.size, 0, False
-    for frame in _frames(file, header.salt, size):
+    for frame in frames_in_file(file, header.salt, size):
         try:
             if frame.kind == SHARD and not ended:
                 number, i, payload_bytes, shard, times = _decode_shard(frame.payload)
@@ -173,20 +185,18 @@ def _read(
     view.next_sequence, view.time_ms = record.sequence, record.time_ms
 
 
-def _frames(file: File, salt: int, size: int) -> Iterator[Frame]:
-    """The chain of good frames, read a window at a time: the file may be as large as the memory of the machine."""
-    offset = FILE_HEADER.size
-    while offset < size:
-        window = memoryview(file.read_at(offset, min(WINDOW_BYTES, size - offset)))
-        if frame_bytes(window, 0) > len(window):
-            window = memoryview(file.read_at(offset, min(frame_bytes(window, 0), size - offset)))
-        end = offset
-        while (frame := decode_frame(salt, window, end - offset, offset)) is not None:
-            yield frame
-            end = frame.end
-        if end == offset:
-            return
-        offset = end
+def _checked_header(path: str, file: File, store_id: int, record: CheckpointRecord) -> FileHeader:
+    size = file.size()
+    if size != record.length:
+        raise DamagedData(path, min(size, record.length), f"{record.length} bytes expected, found {size}")
+    try:
+        header = read_header(path, store_id, CHECKPOINT_MAGIC, memoryview(file.read_at(0, FILE_HEADER.size)))
+    except BadHeader as error:
+        raise DamagedData(path, 0, str(error)) from error
+    named = (record.number, record.position, record.sequence)
+    if (header.number, header.base_position, header.first_sequence) != named:
+        raise DamagedData(path, 0, "this is another checkpoint than the manifest names")
+    return header
 
 
 def _in_order_of_expiry(shard: dict[bytes, Value], expires: dict[bytes, int]) -> tuple[dict[bytes, Value], list[int]]:

@@ -18,8 +18,6 @@ import keystead
 from keystead.server.http.problems import Problem
 from keystead.server.http.requests import Request
 
-ROUTERS: list[APIRouter] = []
-
 
 def current(request: AsgiRequest) -> Request:
     """The request as the connection knows it: its session, calls, raw path."""
@@ -34,12 +32,19 @@ Current = Annotated[Request, Depends(current)]
 def build() -> FastAPI:
     """The application."""
     application = FastAPI(title="Keystead", version=keystead.__version__, docs_url=None, redoc_url=None)
-    for router in ROUTERS:
+    for router in _routers():
         application.include_router(router)
     application.add_exception_handler(Problem, _problem)
     application.add_exception_handler(RequestValidationError, _invalid)
     application.add_exception_handler(HTTPException, _http_exception)
     return application
+
+
+def _routers() -> list[APIRouter]:
+    # Imported here, because they need what is above.
+    from keystead.server.http import changes
+
+    return [changes.router]
 
 
 def answer_of(problem: Problem) -> AsgiResponse:
