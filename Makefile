@@ -5,20 +5,23 @@ SHELL := /bin/sh
 
 RUN := .venv/bin
 TEST := .venv-test/bin
-# Where `make run` keeps its data and listens: make run DIR=/srv/data PORT=7400
+# Where `make run` keeps its data and listens: make run DIR=/srv/data PORT=7400 HTTP_PORT=7401
 DIR ?= ./keystead-data
 PORT ?= 7379
+HTTP_PORT ?= 7380
 # How often `make crash` kills the server.
 CYCLES ?= 10000
+# How often `make fuzz` runs the tests that draw their input.
+ROUNDS ?= 10
 
-.PHONY: help run test check unit wheel crash bench docs lock clean
+.PHONY: help run test check unit fuzz wheel crash bench docs lock clean
 
 help:  ## What can be made
 	@sed -n 's/^\([a-z]*\):.*## */  make \1\t/p' Makefile | expand -t 16
 
-run: .venv/ready  ## Set up and serve on 127.0.0.1:7379, data in ./keystead-data
-	@scripts/greet $(PORT)
-	@exec $(RUN)/keystead serve --dir $(DIR) --port $(PORT)
+run: .venv/ready  ## Set up and serve 127.0.0.1:7379 and http://127.0.0.1:7380, data in ./keystead-data
+	@scripts/greet $(PORT) $(HTTP_PORT)
+	@exec $(RUN)/keystead serve --dir $(DIR) --port $(PORT) --http-port $(HTTP_PORT)
 
 test: system  ## Everything the tests need, then every check and every test
 	@failed=; $(MAKE) check || failed=yes; $(MAKE) unit || failed=yes; \
@@ -34,6 +37,10 @@ check: .venv-test/ready wheel  ## Lint, types, layers
 unit: .venv-test/ready wheel  ## All tests
 	$(TEST)/python -m pytest -n 2 --dist loadgroup
 
+fuzz: .venv-test/ready wheel  ## The tests that draw their input, ROUNDS=10 times, with new draws each time
+	for round in $$(seq $(ROUNDS)); do \
+	$(TEST)/python -m pytest -n 2 --dist loadgroup $$(grep -rl "from hypothesis" tests --include="test_*.py") || exit 1; done
+
 wheel: .venv-test/ready  ## Build the wheel and install it into the test environment
 	@rm -rf dist
 	$(TEST)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
@@ -43,6 +50,7 @@ crash: .venv-test/ready wheel  ## Kill the server 10,000 times under load (CYCLE
 	cd tests && ../$(TEST)/python -m durability.crash_loop --cycles $(CYCLES)
 
 bench: .venv-test/ready wheel  ## Measure against redis-server in the same run; results go to benchmarks/results/
+	@scripts/system-packages bench
 	$(TEST)/pip install --quiet --require-hashes --only-binary :all: --no-binary sqlitedict -r requirements/bench.txt
 	$(TEST)/python -m benchmarks
 

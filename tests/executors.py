@@ -10,6 +10,7 @@ from typing import Any
 
 from cases.case import split
 from keystead.config import Settings
+from keystead.engine.clock import wall_clock_ms
 from keystead.engine.engine import Engine, Fsync
 from keystead.execution.local import LocalExecutor
 from keystead.execution.promise import Promise
@@ -64,6 +65,7 @@ class FakePeer:
     addr: str = "127.0.0.1:50000"
     laddr: str = "127.0.0.1:7379"
     is_local: bool = True
+    protocol: str = "resp"
     fd: int = 9
     pushed: bytes = b""
     killed: bool = False
@@ -116,13 +118,16 @@ class Stage:
         return Client(self.executor, there, self.executor.open_session(there))
 
 
-def stage(directory: Path, **settings: Any) -> Stage:
+def stage(directory: Path, *, wall_ms: Callable[[], int] = wall_clock_ms, **settings: Any) -> Stage:
     """Everything but sockets."""
+    engine = Engine(str(directory), wall_ms=wall_ms)
+    for _ in engine.load():
+        pass
     timers = Timers()
     stopped: list[bool] = []
     applied: list[Settings] = []
     executor = LocalExecutor(
-        Engine.open(str(directory)),
+        engine,
         replace(Settings(), **settings),
         call_later=timers.call_later,
         stop=lambda: stopped.append(True),

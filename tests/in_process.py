@@ -84,6 +84,7 @@ class InProcessConnection:
     """One client; the `Peer` of its session."""
 
     is_local = True
+    protocol = "resp"
     fd = 9
     laddr = "127.0.0.1:7379"
 

@@ -134,7 +134,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_server_that_would_listen_nowhere_is_refused() -> None:
-    assert "nothing to listen on" in refusal({"port": "0"})
+    assert "nothing to listen on" in refusal({"port": "0", "http-port": "0"})
     assert config.load({"port": "0", "unix": "/tmp/k.sock"}, NO_ENVIRONMENT).port == 0
 
 

@@ -148,6 +148,9 @@ case(
     "COPY a b REPLACE REPLACE",
     "COPY a b DB 1 DB 2",
     "COPY a b DB 2147483648",
+    ("COPY a b DB 16 FOO", NO_DB),
+    ("COPY a b FOO DB 16", SYNTAX),
+    "COPY a b DB x FOO",
     "EXISTS b",
 )
 case(

@@ -53,6 +53,23 @@ case(
     "pipelined arrays and inline commands mixed",
     raw(b"*1\r\n$4\r\nPING\r\nPING\r\n*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\nECHO x\r\n", 4),
 )
+case(
+    "one command many times over",
+    raw(b"".join(b"*3\r\n$3\r\nSET\r\n$2\r\nk%d\r\n$3\r\nv%d%d\r\n" % (n, n, n) for n in range(10)), 10, ["OK"] * 10),
+    raw(
+        b"".join(b"*2\r\n$3\r\nGET\r\n$2\r\nk%d\r\n" % n for n in range(10)), 10, [b"v%d%d" % (n, n) for n in range(10)]
+    ),
+    "SET k3 longer",
+    "DEL k4",
+    "SETBIT k5 9 1",
+    "SET k6 expiring EX 100",
+    raw(b"".join(b"*2\r\n$3\r\nget\r\n$2\r\nk%d\r\n" % n for n in range(10)), 10),
+    raw(b"*3\r\n$3\r\nSET\r\n$2\r\nk6\r\n$2\r\nxx\r\n" * 10, 10),
+    "TTL k6",
+    "MULTI",
+    raw(b"*2\r\n$3\r\nGET\r\n$2\r\nk6\r\n" * 10, 10, ["QUEUED"] * 10),
+    ("EXEC", [b"xx"] * 10),
+)
 case("arrays of nothing are skipped", raw(b"*0\r\n*-1\r\n*-10\r\n*1\r\n$4\r\nPING\r\n", 1, ["PONG"]))
 case("empty bulks", raw(b"*1\r\n$0\r\n\r\n"), raw(b"*2\r\n$3\r\nGET\r\n$0\r\n\r\n", 1, [None]))
 case("lengths with zeros and signs in front", raw(b"*02\r\n$3\r\nGET\r\n$1\r\nk\r\n", 1), on("b", "PING"))

@@ -69,8 +69,12 @@ def oracle(redis: Server) -> Iterator[SocketConnection]:
     connection.close()
 
 
+# Redis 7.0 subtracts -2**63 from the limits of a narrower type, which C leaves undefined: it then saturates upwards.
+ASSIGNED = INT64.filter(lambda number: number > -(1 << 63))
+
+
 @settings(max_examples=300)
-@given(KINDS, INT64, INT64, st.sampled_from(["WRAP", "SAT", "FAIL"]), st.integers(0, 40))
+@given(KINDS, ASSIGNED, INT64, st.sampled_from(["WRAP", "SAT", "FAIL"]), st.integers(0, 40))
 @example(FieldType(False, 8), -1, 0, "SAT", 0)
 @example(FieldType(False, 63), -1, -5, "SAT", 3)
 def test_assigning_and_adding_are_as_in_redis(

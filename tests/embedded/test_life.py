@@ -66,6 +66,15 @@ def test_an_option_that_makes_no_sense_is_named_and_nothing_is_created(tmp_path:
     assert not (tmp_path / "data").exists()
 
 
+def test_every_option_reaches_the_engine(tmp_path: Path) -> None:
+    with keystead.open(
+        tmp_path, fsync="interval", maxmemory=1 << 30, history_max_age=1.5, history_max_bytes=12_345
+    ) as db:
+        options = db._shared.engine.options  # type: ignore[attr-defined]
+    assert (options.fsync, options.maxmemory) == ("interval", 1 << 30)
+    assert (options.history_max_age_ms, options.history_max_bytes) == (1_500, 12_345)
+
+
 def test_kinds_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     for kinds in ({"keys": "int"}, {"keys": int}, {"values": str}, {"values": "json"}, {"values": None}):
         with pytest.raises(keystead.ValueRefused, match=next(iter(kinds))):

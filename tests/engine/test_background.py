@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 import threading
@@ -100,6 +101,32 @@ def test_stopping_ends_a_checkpoint_under_way(tmp_path: Path, monkeypatch: pytes
     again = Engine.open(str(tmp_path))
     assert again.databases[0].keyspace.get(b"k") == b"v"
     again.close()
+
+
+SERVER = """
+import os, subprocess, sys
+from keystead.engine import background
+from keystead.engine.files import Directory
+popen = subprocess.Popen
+def instead(command, **pipes):
+    endless = "import time; from keystead.engine import compaction; "
+    endless += "compaction.compact = lambda *_: time.sleep(600); compaction.main(['/nowhere', '1'])"
+    process = popen([sys.executable, "-c", endless], pass_fds=[os.dup(1)], **pipes)
+    print(process.pid, flush=True)
+    return process
+background.subprocess.Popen = instead
+background.ThreadBackground().compact(Directory("/nowhere"), 1)
+"""
+
+
+def test_a_killed_server_takes_its_checkpoint_along() -> None:
+    """Rule 11: it holds the only other end of the pipe that the process listens to."""
+    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        checkpoint = int(server.stdout.readline())
+        os.kill(checkpoint, 0)
+        server.kill()
+        assert server.stdout.read() == b""  # both have let go of it
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,18 @@ def test_a_missing_file_a_wrong_length_and_a_foreign_store_are_refused(directory
         read(directory, record)
 
 
+def test_bytes_behind_the_end_are_damage(directory: Directory) -> None:
+    """However well their number is known."""
+    record = forge(directory, [(END, END_PAYLOAD, 0)])
+    read(directory, record)
+    with directory.open("forged") as file:
+        file.write_at(record.length, b"\0" * 8)
+    record.length += 8
+    with pytest.raises(DamagedData) as caught:
+        read(directory, record)
+    assert caught.value.offset == record.length - 8
+
+
 @pytest.mark.parametrize("version", [0, VERSION + 1])
 def test_an_unknown_version_is_refused_as_such(directory: Directory, version: int) -> None:
     """It is no damage."""
@@ -240,7 +252,7 @@ def test_a_checkpoint_is_read_a_window_at_a_time(
     view = view_of_all_kinds()
     view.commit([op.Put(1, b"large", bytes(20_000))], 126, 1, 1_700_000_000_001)
     record = write(directory, view)
-    monkeypatch.setattr("keystead.engine.windows.WINDOW_BYTES", window_bytes)
+    monkeypatch.setattr("keystead.engine.reading.WINDOW_BYTES", window_bytes)
     assert state_of_view(read(directory, record)) == state_of_view(view)
     data = directory.read(record.file)
     for offset in (70, len(data) // 2, len(data) - 60):

@@ -238,6 +238,17 @@ compaction.main(["/nowhere", "1"])
 """
 
 
+def test_it_gives_way_to_the_server() -> None:
+    """Rule 11: by a lower priority than that of whoever started it."""
+    command = [sys.executable, "-c", ENDLESS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        mine = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(mine + 10, 19)
+        process.kill()
+
+
 def test_it_ends_with_its_parent() -> None:
     """However the parent ended: its end of the pipe is closed then."""
     command = [sys.executable, "-c", ENDLESS]

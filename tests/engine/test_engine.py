@@ -14,6 +14,7 @@ from workload import EMPTY_DISK
 from keystead.engine import manifest as manifests
 from keystead.engine import operations as op
 from keystead.engine.engine import DISK_FULL, OUT_OF_MEMORY, Engine, Options
+from keystead.engine.files import LOCK_NAME
 from keystead.engine.format import COMMIT, FILE_HEADER, MARK, frames
 from keystead.engine.keyspace import SHARDS
 from keystead.engine.operations import SYSTEM, Author, decode_entries
@@ -225,6 +226,19 @@ def test_a_million_keys_that_expire_at_once_expire_a_few_at_a_time(engine: Engin
         engine.end_turn()
         steps += 1
     assert steps >= 25
+
+
+def test_a_step_of_expiry_ends_with_its_budget(disk: SimulatedDisk, clock: HandClock) -> None:
+    """At a million expiring keys a fiftieth of the shards has twenty thousand: they are looked at in several steps."""
+    engine = opened(disk, Options(), clock)
+    keyspace = engine.databases[0].keyspace
+    for i in range(5_000):
+        keyspace.put(b"%d" % i, b"", START_MS + 10)
+    engine.end_turn()
+    clock.at_ms += 10
+    largest_shard = max(map(len, keyspace.expires))
+    engine.housekeep(0)
+    assert 0 < engine.expired_keys <= largest_shard
 
 
 def test_expiry_can_be_switched_off(engine: Engine, clock: HandClock) -> None:
@@ -507,6 +521,16 @@ def test_a_clean_stop_leaves_a_mark_and_lets_everything_go(engine: Engine, disk:
     assert opened(disk).databases[0].keyspace.get(b"k") == b"v"
 
 
+def test_a_stop_holds_the_directory_until_everything_is_written(engine: Engine, disk: SimulatedDisk) -> None:
+    """Rule 9: whoever opens it next must find the whole log."""
+    engine.databases[0].keyspace.put(b"k", b"v")
+    held: list[tuple[str, bool]] = []
+    disk.after = lambda call: held.append((call, f"{PATH}/{LOCK_NAME}" in disk.open_descriptors))
+    engine.close()
+    assert ("sync", True) in held
+    assert all(locked for _, locked in held)
+
+
 def test_a_stop_on_a_full_disk_loses_nothing_that_was_acknowledged(engine: Engine, disk: SimulatedDisk) -> None:
     """What was held was never acknowledged."""
     engine.databases[0].keyspace.put(b"k", b"old")
@@ -527,11 +551,13 @@ def test_the_index_is_built_in_housekeeping_and_follows_flush_and_swap(engine: E
     for i in range(2_000):
         zero.keyspace.put(b"%04d" % i, b"")
     engine.build_index()
+    engine.housekeep(0)
+    assert zero.keyspace.index is not None
+    assert not zero.keyspace.index.ready  # without time nothing is built (rule 11)
     for _ in range(1_000):
         engine.housekeep(1)
-        if zero.keyspace.index is not None and zero.keyspace.index.ready:
+        if zero.keyspace.index.ready:
             break
-    assert zero.keyspace.index is not None
     assert len(zero.keyspace.index) == 2_000
     engine.swap(zero, one)
     assert one.keyspace.index is not None

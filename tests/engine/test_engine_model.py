@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import copy
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from simulated_disk import SimulatedDisk
-from stores import SMALL, START_MS, HandClock, Reader, opened, state_of
+from stores import PATH, SMALL, START_MS, HandClock, Reader, opened, state_of
 from workload import EMPTY_DISK
 
+from keystead.engine import manifest as manifests
+from keystead.engine.checking import CheckedGeneration, check
+from keystead.engine.files import Directory
 from keystead.engine.keyspace import Keyspace, apply_patch
 from keystead.engine.log import SyncTicket
+from keystead.engine.savepoint import Savepoint
 
 DATABASES = 3
 KEYS = [b"", b"a", b"b", b"long key \xff\0"]
@@ -32,6 +36,19 @@ places = st.integers(0, SYSTEM)
 keys = st.sampled_from(KEYS)
 values = st.one_of(st.binary(max_size=6), st.binary(min_size=150, max_size=300))
 ahead_ms = st.sampled_from([1, 50, 3_000])
+changes = st.one_of(
+    [
+        st.fixed_dictionaries({"rule": st.just(name), "number": databases, "key": keys, **arguments})
+        for name, arguments in {
+            "put": {"value": values},
+            "put_expiring": {"value": values, "in_ms": ahead_ms},
+            "patch": {"offset": st.integers(0, 9), "data": values},
+            "delete": {},
+            "set_expiry": {"in_ms": st.one_of(st.none(), ahead_ms)},
+        }.items()
+    ]
+)
+"""Names of rules below with their arguments."""
 
 
 class Entry(NamedTuple):
@@ -79,6 +96,11 @@ class EngineAgainstModel(RuleBasedStateMachine):
         self.keyspace(number).put(key, value)
         self.model[number][key] = Entry(value, 0)
 
+    @rule(number=places, pairs=st.lists(st.tuples(keys, values), min_size=1, max_size=5))
+    def put_each(self, number: int, pairs: list[tuple[bytes, bytes]]) -> None:
+        self.keyspace(number).put_each([key for key, _ in pairs], [value for _, value in pairs])
+        self.model[number] |= {key: Entry(value, 0) for key, value in pairs}
+
     @rule(number=places, key=keys, value=values, in_ms=ahead_ms)
     def put_expiring(self, number: int, key: bytes, value: bytes, in_ms: int) -> None:
         at_ms = self.engine.clock.now_ms + in_ms
@@ -125,6 +147,20 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def swap(self, one: int, other: int) -> None:
         self.engine.swap(self.engine.databases[one], self.engine.databases[other])
         self.model[one], self.model[other] = self.model[other], self.model[one]
+
+    @rule(changes=st.lists(changes, max_size=8), kept=st.booleans())
+    def savepoint(self, changes: list[dict[str, Any]], kept: bool) -> None:
+        before, ops = copy.deepcopy(self.model), list(self.engine.ops)
+        savepoint = Savepoint(self.engine)
+        for change in changes:
+            change = dict(change)
+            getattr(self, change.pop("rule"))(**change)
+        if kept:
+            savepoint.release()
+        else:
+            savepoint.roll_back()
+            self.model = before
+            assert self.engine.ops == ops
 
     @precondition(lambda self: self.group_from is None)
     @rule()
@@ -191,6 +227,17 @@ class EngineAgainstModel(RuleBasedStateMachine):
         assert not self.engine.maintenance.busy
         assert not self.engine.maintenance.checkpoint_failed
 
+    @rule()
+    def check(self) -> None:
+        """Whatever was sealed, by whom and when: every file is what the manifest says of it."""
+        directory = Directory(PATH, SimulatedDisk(self.disk.everything()))
+        manifest = manifests.load(directory)
+        assert manifest is not None
+        found: list[CheckedGeneration] = []
+        for _ in check(directory, manifest, found):
+            pass
+        assert [error for generation in found for error in generation.damage] == []
+
     # --- Ends -------------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
@@ -243,12 +290,14 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def strangers_are_shown_what_is_durable(self) -> None:
         for number in range(SYSTEM + 1):
             keyspace = self.keyspace(number)
+            stranger = Reader()
             for key in KEYS:
-                stranger = Reader()
                 entry = self.live(self.durable, number, key)
                 assert keyspace.read_with_expiry(key, stranger) == (entry or (None, 0))
                 assert keyspace.read(key, stranger) == (entry.value if entry else None)
-                assert not stranger.must_wait
+                assert keyspace.read_each([key], stranger) == [entry.value if entry else None]
+            assert keyspace.read_each(KEYS, stranger) == [keyspace.read(key, stranger) for key in KEYS]
+            assert not stranger.must_wait
 
     @invariant()
     def a_writer_sees_its_own_writes(self) -> None:
@@ -261,6 +310,11 @@ class EngineAgainstModel(RuleBasedStateMachine):
                 assert keyspace.read(key, writer) == (entry.value if entry else None)
                 if self.live(self.durable, number, key) != entry:
                     assert writer.must_wait
+            at_once = Reader()
+            at_once.pending_turn = self.engine.open_turn
+            assert keyspace.read_each(KEYS, at_once) == [keyspace.get(key) for key in KEYS]
+            if any(self.live(self.durable, number, key) != self.live(self.model, number, key) for key in KEYS):
+                assert at_once.must_wait
 
     @invariant()
     def replay_equals_memory(self) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
 from keystead.engine import key_index
-from keystead.engine.key_index import Folder, KeyIndex
+from keystead.engine.key_index import BLOCK_KEYS, PENDING_KEYS, SLICE_KEYS, Folder, KeyIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -204,3 +204,26 @@ def test_a_hundred_thousand_keys_stay_exact() -> None:
         present.discard(key)
     assert index.folders(b"user:", limit=300) == model_folders(present, b"user:", b":")
     assert len(index) == len(present)
+
+
+def test_every_step_is_bounded_however_many_keys_there_are() -> None:
+    """Rule 11: a list is taken in by slices, a merge takes a slice, and an insertion moves one block."""
+    index = KeyIndex()
+    steps = sum(1 for _ in index.build(iter([[b"%06d" % number for number in range(20_000)]])))
+    assert steps >= 20_000 // SLICE_KEYS
+    for number in range(PENDING_KEYS - 1):
+        index.add(b"000000:%d" % number)
+    assert index.merge()
+    assert len(index._pending) == PENDING_KEYS - 1 - SLICE_KEYS
+    while index.merge():
+        pass
+    assert max(map(len, index._blocks)) <= 2 * BLOCK_KEYS
+    assert len(index) == 20_000 + PENDING_KEYS - 1
+
+
+def test_the_write_path_keeps_the_pending_changes_few() -> None:
+    """Rule 11: else the first question after a million writes would take seconds."""
+    index = built([])
+    for number in range(3 * PENDING_KEYS):
+        (index.add if number % 3 else index.discard)(b"%d" % number)
+        assert len(index._pending) <= PENDING_KEYS

@@ -440,6 +440,38 @@ def test_memory_is_estimated_by_keys_values_and_overheads(keyspace: Keyspace) ->
     assert keyspace.used_bytes() == 0
 
 
+def test_putting_several_keys_does_what_putting_one_after_the_other_does() -> None:
+    """Old and new keys, other lengths, keys with an expiry or expired, patched strings, a key twice."""
+
+    def prepared() -> Recorded:
+        recorded = Recorded()
+        keyspace = recorded.keyspace
+        keyspace.index = KeyIndex()
+        for _ in keyspace.build_index():
+            pass
+        keyspace.put(b"old", b"value")
+        keyspace.put(b"expiring", b"value", START_MS + 1000)
+        keyspace.put(b"expired", b"value", START_MS + 1)
+        keyspace.patch(b"patched", 0, b"before")
+        recorded.sync()
+        recorded.pass_time(1)
+        keyspace.patch(b"patched", 2, b"xx")
+        return recorded
+
+    keys = [b"old", b"new", b"expiring", b"expired", b"patched", b"new", b"old"]
+    values = [b"12345", b"2", b"3", b"4", b"5", b"66", b"7"]
+    one_by_one, at_once = prepared(), prepared()
+    for key, value in zip(keys, values, strict=True):
+        one_by_one.keyspace.put(key, value)
+    at_once.keyspace.put_each(keys, values)
+    assert at_once.ops == one_by_one.ops
+    for facts in ("shards", "expires", "open_before", "payload_bytes", "expired_keys", "key_changes"):
+        assert getattr(at_once.keyspace, facts) == getattr(one_by_one.keyspace, facts), facts
+    assert at_once.keyspace.index is not None
+    assert one_by_one.keyspace.index is not None
+    assert at_once.keyspace.index.range() == one_by_one.keyspace.index.range()
+
+
 # --- WATCH and the key index ----------------------------------------------------------------------------------------
 
 
@@ -454,12 +486,13 @@ class Session:
     "change",
     [
         lambda k: k.put(b"k", b"same"),
+        lambda k: k.put_each([b"other one", b"k"], [b"same", b"same"]),
         lambda k: k.put(b"k", b"x", START_MS + 100),
         lambda k: k.delete(b"k"),
         lambda k: k.set_expiry(b"k", START_MS + 100),
         lambda k: k.patch(b"k", 0, b"same"),
     ],
-    ids=["put", "put expiring", "delete", "set expiry", "patch"],
+    ids=["put", "put each", "put expiring", "delete", "set expiry", "patch"],
 )
 def test_every_change_of_a_watched_key_tells_its_watchers(
     keyspace: Keyspace, change: Callable[[Keyspace], object]

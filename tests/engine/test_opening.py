@@ -67,6 +67,21 @@ def test_a_start_keeps_the_segments_that_the_manifest_names_until_it_is_replaced
         assert keys_of(crashed) == [b"first", b"second", b"third"]
 
 
+def test_a_torn_tail_is_on_the_medium_at_every_moment_of_a_start() -> None:
+    """Rule 7: it is cut off only when its copy is durable, name included."""
+    disk = SimulatedDisk(EMPTY_DISK)
+    engine = opened(disk)
+    put(engine, b"k", b"v")
+    put(engine, b"torn", b"all that is left of it", acknowledged=False)
+    files = disk.content(PATH)
+    segment = engine.log.segment.file.name
+    files[segment] = files[segment].replace(b"torn", b"tore")  # no checksum matches any more
+    image = Image.of({PATH: files})
+    assert keys_of(image) == [b"k"]
+    for crashed in crashes_while_starting(image):
+        assert any(b"all that is left of it" in data for data in crashed.files(PATH).values())
+
+
 def test_parts_without_their_commit_frame_are_not_written_again() -> None:
     """Found by test_power_loss: a start kept the parts of a torn transaction in its new segment.
 

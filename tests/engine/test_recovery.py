@@ -13,6 +13,8 @@ from keystead.engine.files import Directory
 from keystead.engine.format import (
     COMMIT,
     FILE_HEADER,
+    MARK,
+    PART,
     SEGMENT_MAGIC,
     SHARD,
     VERSION,
@@ -21,7 +23,8 @@ from keystead.engine.format import (
     encode_frame,
     frames,
 )
-from keystead.engine.operations import encode_entries
+from keystead.engine.manifest import SegmentRecord
+from keystead.engine.operations import PARTS, PUT, encode_entries
 from keystead.engine.recovery import Recovered, recover
 from keystead.engine.view import View
 from keystead.errors import DamagedData, UnknownFormat
@@ -230,7 +233,7 @@ def forged(files: dict[str, bytes], frames: list[tuple[int, object]], **header: 
     data = encode_file_header(manifest.store_id, FileHeader(SEGMENT_MAGIC, **fields))
     for kind, entries in frames:
         payload = entries if isinstance(entries, bytes) else encode_entries(entries)
-        data += encode_frame(salt, len(data), kind, payload, number=1, first_sequence=1)
+        data += encode_frame(fields["salt"], len(data), kind, payload, number=1, first_sequence=1)
     return data
 
 
@@ -277,6 +280,43 @@ def test_a_sealed_segment_that_is_too_short_is_damage(length: int) -> None:
     with pytest.raises(DamagedData, match="expected") as caught:
         reopened(files)
     assert caught.value.offset == length
+
+
+@pytest.mark.parametrize("window_bytes", [45, 200, 5_000])
+def test_a_sealed_segment_is_read_a_window_at_a_time(monkeypatch: pytest.MonkeyPatch, window_bytes: int) -> None:
+    """A frame may be larger than a window, or end where one does."""
+    files = files_after(b"a", b"b", b"large" * 1_000, b"c")
+    expected = state_of(reopened(files)[0])
+    whole = files[FIRST][: offsets(files)[-1]]
+    monkeypatch.setattr("keystead.engine.reading.WINDOW_BYTES", window_bytes)
+    assert state_of(reopened(with_segment(files, whole, sealed=True))[0]) == expected
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "open"])
+def test_parts_that_a_segment_leaves_open_mean_nothing_in_the_next(sealed: bool) -> None:
+    """Rule 2: part groups are numbered within a segment, so two of one number are no longer transaction."""
+    files = files_after(b"a")
+    manifest = manifests.parse(files["MANIFEST"], "")
+    large = encode_entries([(PUT, 0, b"large", b"v")])
+    first = forged(files, [(PART, b"orphaned")])
+    whole = [(PART, large), (COMMIT, [(PARTS, 1, len(large))])]
+    second = forged(files, whole, number=2, salt=9, base_position=len(first))
+    manifest.current.segments.append(SegmentRecord(2, f"{9:016x}"))
+    for record, data in zip(manifest.current.segments, (first, second), strict=True):
+        record.length = len(data) if sealed else None
+        record.checksum = "00" if sealed else None
+    engine, _ = reopened({FIRST: first, SECOND: second, "MANIFEST": manifests.render(manifest)})
+    assert keys_of(engine) == [b"large"]
+
+
+def test_a_mark_that_does_not_prove_everything_before_it_is_no_clean_end() -> None:
+    """Rule 7: what it does not prove is written again and synced, as without a mark."""
+    files = files_after(b"a")
+    data = forged(files, [(COMMIT, [(PUT, 0, b"k", b"v")]), (MARK, b"")])
+    engine, left = reopened(with_segment(files, data, sealed=False))
+    assert keys_of(engine) == [b"k"]
+    assert engine.log.segment.file.name == SECOND
+    assert FIRST not in left
 
 
 @pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "open"])

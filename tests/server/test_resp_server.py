@@ -99,6 +99,12 @@ def test_what_is_left_of_a_chunk_when_its_write_becomes_durable_is_answered_too(
 # --- turns
 
 
+def test_no_client_has_more_than_its_share_of_a_turn() -> None:
+    """Rule 11: 16 KB of its input, and of short commands about as many as Redis executes in the time."""
+    assert resp_server.READ_BYTES == 16 << 10
+    assert resp_server.TURN_BATCHES * resp_server.BATCH_COMMANDS == 192
+
+
 def test_a_read_that_fills_the_buffer_gives_the_turn_to_others(stage: Stage) -> None:
     client = Client(stage)
     data = array(b"ECHO", b"x" * 100) * 200
@@ -125,6 +131,37 @@ def test_many_short_commands_are_executed_in_several_turns(stage: Stage) -> None
     assert [int(number) for number in stage.executed if number != b"other"] == list(range(1000))
     assert busy.pipe.replies() == b"+OK\r\n" * 1000
     assert busy.pipe.reading
+
+
+@pytest.mark.parametrize("command", [array(b"GET", b"k"), array(b"SET", b"k", b"v")])
+def test_a_run_of_one_command_is_executed_in_several_turns_too(stage: Stage, command: bytes) -> None:
+    busy, other, counted = Client(stage), Client(stage), stage.executor.statistics
+    turn = resp_server.TURN_BATCHES * resp_server.BATCH_COMMANDS
+    busy.sends(command * 200)
+    assert counted.commands_processed == turn
+    other.sends("ECHO other")
+    assert counted.commands_processed == turn + 1
+    stage.loop.run()
+    assert counted.commands_processed == 201
+    while stage.turns.syncing:
+        stage.sync()
+    reply = b"$-1\r\n" if b"GET" in command else b"+OK\r\n"
+    assert busy.pipe.replies() == reply * 200
+    assert busy.pipe.reading
+
+
+def test_a_run_stops_while_the_client_does_not_read(stage: Stage) -> None:
+    client = Client(stage)
+    client.asks(array(b"SET", b"k", b"x" * 60000))
+    stage.sync()
+    client.pipe.replies()
+    client.pipe.room = 0
+    client.sends(array(b"GET", b"k") * 200)
+    stage.loop.run()
+    assert client.connection.unread_bytes() < resp_server.OUTPUT_PAUSE_BYTES + resp_server.BATCH_COMMANDS * 61000
+    client.pipe.take()
+    stage.loop.run()
+    assert client.pipe.replies() == b"$60000\r\n%b\r\n" % (b"x" * 60000) * 200
 
 
 def test_a_command_cut_anywhere_is_answered_once(stage: Stage) -> None:

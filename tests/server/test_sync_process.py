@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from keystead.errors import DiskFailure
+from keystead.server import sync_helper
 from keystead.server.sync_process import SyncProcess
 
 PATIENCE_S = 20.0
@@ -78,6 +80,19 @@ def test_it_syncs_what_it_is_given_again_and_again(play: Play, tmp_path: Path) -
             assert not [name for name in held if name.startswith(str(tmp_path))]
 
     play(scene)
+
+
+def test_on_macos_a_sync_reaches_the_medium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule 12: what fsync does there leaves data in the drive's cache."""
+    full_fsync = 51
+    asked: list[int] = []
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    with monkeypatch.context() as macos:
+        macos.setattr("sys.platform", "darwin")
+        macos.setattr(fcntl, "F_FULLFSYNC", full_fsync, raising=False)
+        macos.setattr(fcntl, "fcntl", lambda _fd, command: asked.append(command))
+        assert sync_helper.sync([descriptor]) == 0
+    assert asked == [full_fsync]
 
 
 def test_a_sync_that_fails_is_final_and_says_why(play: Play) -> None:

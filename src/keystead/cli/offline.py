@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from keystead.cli.progress import Progress
 from keystead.config import Settings
@@ -19,6 +19,8 @@ from keystead.engine.opening import STORED
 from keystead.engine.recovery import Recovered, recover
 from keystead.engine.view import View
 from keystead.errors import DamagedData, DirectoryUnusable, KeysteadError, UnknownFormat
+
+_WITHOUT_BOUND: Final = 1 << 62
 
 
 class LockedStore(NamedTuple):
@@ -82,8 +84,9 @@ def changing(settings: Settings, background: Background | None = None) -> Iterat
     options = Options(
         maxmemory=settings.maxmemory_bytes,
         segment_bytes=settings.segment_bytes,
-        history_max_age_ms=settings.history_max_age_s * 1000,
-        history_max_bytes=settings.history_max_bytes,
+        # How much history is kept is for whoever serves the store to say: these commands are not told.
+        history_max_age_ms=_WITHOUT_BOUND,
+        history_max_bytes=_WITHOUT_BOUND,
     )
     engine = Engine(str(settings.directory), options, background=background)
     with Progress(f"reading {settings.directory}") as progress:

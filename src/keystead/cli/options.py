@@ -6,11 +6,12 @@ import argparse
 import os
 import shutil
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from keystead.cli import UsageError
-from keystead.config import Settings, declared, load
+from keystead.config import Setting, Settings, declared, load
 from keystead.config.sources import suggested_setting, suggestion
+from keystead.config.values import YesNo
 from keystead.errors import ConfigurationError
 
 _WIDEST_HELP = 100
@@ -44,12 +45,7 @@ class CommandLine(argparse.ArgumentParser):
         parsed, unknown = self.parse_known_args(arguments)
         if unknown:
             self._refuse(unknown[0])
-        given = {
-            name.removeprefix(_SETTING): text
-            for name, text in vars(parsed).items()
-            if name.startswith(_SETTING) and text is not None
-        }
-        return parsed, load(given, os.environ)
+        return parsed, load_again(parsed)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; {self.prog} --help tells the options")
@@ -80,16 +76,33 @@ class CommandLine(argparse.ArgumentParser):
             if title not in groups:
                 groups[title] = self.add_argument_group(title)
             text = setting.description.replace("%", "%%")
+            # A switch that is off may be named alone: --insecure is --insecure yes.
+            alone: dict[str, Any] = {"nargs": "?", "const": "yes"} if _is_switch(setting) else {}
             groups[title].add_argument(
                 f"--{name}",
                 dest=_SETTING + name,
                 metavar=setting.kind.placeholder,
+                **alone,
                 help=f"{text} [{setting.default}]" if setting.default else text,
             )
             if setting.secret:
                 groups[title].add_argument(
                     f"--{name}-file", dest=f"{_SETTING}{name}-file", metavar="PATH", help=f"Read {name} from this file."
                 )
+
+
+def _is_switch(setting: Setting) -> bool:
+    return isinstance(setting.kind, YesNo) and setting.default == "no"
+
+
+def load_again(parsed: argparse.Namespace) -> Settings:
+    """The settings from the command line as parsed, and from the other sources as they are now. ConfigurationError."""
+    given = {
+        name.removeprefix(_SETTING): text
+        for name, text in vars(parsed).items()
+        if name.startswith(_SETTING) and text is not None
+    }
+    return load(given, os.environ)
 
 
 def _positive(text: str) -> int:

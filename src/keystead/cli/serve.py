@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keystead.cli.options import CommandLine
+from keystead.cli.options import CommandLine, load_again
 from keystead.cli.progress import Progress
 from keystead.config import declared
 
@@ -16,10 +16,10 @@ wins over the environment, and that over the file."""
 
 def run_serve(arguments: list[str]) -> int:
     """Serve; returns when the server has stopped cleanly."""
-    _, settings = CommandLine("serve", _DESCRIPTION, declared()).parse(arguments)
+    parsed, settings = CommandLine("serve", _DESCRIPTION, declared()).parse(arguments)
     from keystead.cli.log_output import set_up_log
     from keystead.server.app import serve
 
     set_up_log(settings)
-    serve(settings, Progress(f"reading {settings.directory}").update)
+    serve(settings, Progress(f"reading {settings.directory}").update, lambda: load_again(parsed))
     return 0

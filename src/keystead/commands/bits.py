@@ -244,11 +244,26 @@ BITFIELD_ARGUMENTS = (
 )
 
 
+def _bitfield_flags(args: list[bytes]) -> tuple[str, ...]:
+    """With nothing but well-formed GETs it only reads."""
+    at = 2
+    while at < len(args):
+        word = args[at].lower()
+        if word == b"get" and at + 2 < len(args):
+            at += 3
+        elif word == b"overflow" and at + 1 < len(args):
+            at += 2
+        else:
+            return ("RW", "ACCESS", "UPDATE")
+    return ("RO", "ACCESS")
+
+
 @bit_command(
     f"BITFIELD key {BITFIELD_ARGUMENTS}",
     since="3.2.0",
     flags="write denyoom",
     keys="RW ACCESS UPDATE VARIABLE_FLAGS",
+    keys_exactly=_bitfield_flags,
     takes="args",
     complexity="O(1) for each subcommand specified",
     summary="Performs arbitrary bitfield integer operations on strings.",

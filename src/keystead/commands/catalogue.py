@@ -1,6 +1,7 @@
 """Every family of commands. Importing this module declares them all; a new family is one line here."""
 
 from keystead.commands import (
+    acl,
     bits,
     clients,
     comparing,
@@ -37,6 +38,7 @@ FAMILIES = (
     scanning,
     databases,
     connection,
+    acl,
     clients,
     transactions,
     pubsub,

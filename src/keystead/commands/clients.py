@@ -37,7 +37,13 @@ def client_getname(session: Session) -> bytes | None:
     return session.name or None
 
 
-@client_command("CLIENT SETNAME connection-name", since="2.6.9", flags=OWN, summary="Sets the connection name.")
+@client_command(
+    "CLIENT SETNAME connection-name",
+    since="2.6.9",
+    flags=OWN,
+    connection_state=True,
+    summary="Sets the connection name.",
+)
 def client_setname(session: Session, name: bytes) -> str:
     session.rename(valid_name(name))
     return "OK"
@@ -49,6 +55,7 @@ def client_setname(session: Session, name: bytes) -> str:
     flags=OWN,
     takes="args",
     hints="request_policy:all_nodes response_policy:all_succeeded",
+    connection_state=True,
     summary="Sets information specific to the client or connection.",
 )
 def client_setinfo(session: Session, args: list[bytes]) -> str:
@@ -144,7 +151,7 @@ def describe(session: Session) -> bytes:
         "omem": output_bytes,
         "events": "rw" if output_bytes else "r",
         "cmd": _last_command(session),
-        "user": session.user,
+        "user": session.user.name,
         "redir": -1,
         "resp": session.protocol,
         "lib-name": _text(session.lib_name),
@@ -241,9 +248,10 @@ def _kill_test(session: Session, option: bytes, value: bytes) -> Test:
         case b"LADDR":
             return lambda other: other.peer.laddr == text
         case b"USER":
-            if not session.executor.access.has_user(value):
+            user = session.executor.access.user(value)
+            if user is None:
                 raise CommandError(f"ERR No such user '{text}'")
-            return lambda other: other.authenticated and other.user == text
+            return lambda other: other.authenticated and other.user is user
     raise CommandError("ERR syntax error")
 
 
@@ -255,6 +263,7 @@ def _kill_test(session: Session, option: bytes, value: bytes) -> Test:
     since="3.2.0",
     flags=OWN,
     encoded=True,
+    connection_state=True,
     summary="Instructs the server whether to reply to commands.",
 )
 def client_reply(session: Session, mode: str) -> bytes:
@@ -269,6 +278,7 @@ def client_reply(session: Session, mode: str) -> bytes:
     "CLIENT NO-EVICT <ON | OFF>",
     since="7.0.0",
     flags=ADMIN,
+    connection_state=True,
     summary="Sets the client eviction mode of the connection.",
 )
 def client_no_evict(session: Session, mode: str) -> str:
@@ -280,6 +290,7 @@ def client_no_evict(session: Session, mode: str) -> str:
     "CLIENT NO-TOUCH <ON | OFF>",
     since="7.2.0",
     flags=OWN,
+    connection_state=True,
     summary="Controls whether commands sent by the client affect the LRU/LFU of accessed keys.",
 )
 def client_no_touch(session: Session, mode: str) -> str:
@@ -303,6 +314,7 @@ def client_getredir(session: Session) -> int:
     since="6.0.0",
     flags=OWN,
     takes="args",
+    connection_state=True,
     summary="Controls server-assisted client-side caching for the connection. There is none here.",
 )
 def client_tracking(session: Session, args: list[bytes]) -> str:
@@ -327,6 +339,7 @@ def client_trackinginfo(session: Session) -> dict[bytes, object]:
     "CLIENT CACHING <YES | NO>",
     since="6.0.0",
     flags=OWN,
+    connection_state=True,
     summary="Instructs the server whether to track the keys in the next request.",
 )
 def client_caching(session: Session, mode: str) -> str:

@@ -71,10 +71,16 @@ def digest(session: Session, key: bytes) -> bytes | None:
     return None if value is None else digest_of(value)
 
 
+def _delex_flags(args: list[bytes]) -> tuple[str, ...]:
+    """A condition on the value tells whether one has guessed it."""
+    return ("RW", "DELETE") if len(args) == 2 else ("RW", "ACCESS", "DELETE")
+
+
 @string_command(
     "DELEX key [IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest]",
     flags="write fast",
     keys="RW DELETE VARIABLE_FLAGS",
+    keys_exactly=_delex_flags,
     takes="args",
     complexity="O(1) for IFEQ/IFNE, O(N) for IFDEQ/IFDNE where N is the length of the string value.",
     summary="Deletes a key if its value, or the hash of it, is or is not the given one.",

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from keystead.commands import key_positions
 from keystead.commands.grammar import Convert, Parsed, compile_parser
-from keystead.commands.key_positions import KeySpec
+from keystead.commands.key_positions import ExactFlags, KeySpec
 from keystead.commands.syntax import Sequence, maximum, minimum, read_syntax
 
 Reads: TypeAlias = Literal["nothing", "durable", "latest"]
@@ -51,8 +51,12 @@ class Command:
     """What other handlers take: parsed arguments, or the list of them all, the name included."""
     encoded: bool
     """The handler returns an encoded reply (or a Promise of one) instead of a value."""
+    batch: Callable[..., bytes | None] | None
     flags: frozenset[str]
     reads: Reads
+    connection_state: bool
+    """It changes what the commands after it on the same connection mean, or what comes out of the connection. Where
+    each request stands for itself, as over HTTP, it is refused."""
     group: str
     since: str
     summary: str
@@ -115,11 +119,14 @@ def command(
     complexity: str = "O(1)",
     flags: str = "",
     reads: Reads = "latest",
+    connection_state: bool = False,
     keys: str = "",
+    keys_exactly: ExactFlags | None = None,
     key_specs: tuple[KeySpec, ...] | None = None,
     raw: bool = False,
     takes: Takes = "parsed",
     encoded: bool = False,
+    batch: Callable[..., bytes | None] | None = None,
     types: Mapping[str, Convert] | None = None,
     acl: str = "",
     hints: str = "",
@@ -129,9 +136,11 @@ def command(
     """Declare the decorated function as the handler of the command whose manual page has the line *syntax*.
 
     *keys*: Redis' key flags, one group for each key specification in the syntax, separated by `/`:
-    "RO ACCESS / OW UPDATE". *types*: readings of placeholders that differ from what their names stand for.
+    "RO ACCESS / OW UPDATE"; *keys_exactly* tells those of a call where VARIABLE_FLAGS stands. *types*: readings of
+    placeholders that differ from what their names stand for.
     *reads*: whether the reply depends on data. "nothing": no; "durable": only on plain reads of the durable view;
     "latest": on current memory, so that the reply waits until that is durable.
+    *batch*: runs many of this command, which must be raw, in one go; see `commands.table.Batch`.
     """
 
     def declare(handler: AnyHandler) -> AnyHandler:
@@ -139,7 +148,7 @@ def command(
         words = name.count("|") + 1
         most = maximum(arguments)
         plain_parse = raw or takes == "args"
-        found = key_positions.specs(arguments, words, keys) if key_specs is None else key_specs
+        found = key_positions.specs(arguments, words, keys, keys_exactly) if key_specs is None else key_specs
         marks = set(flags.split())
         if any(spec.is_movable for spec in found):
             marks.add("movablekeys")
@@ -154,8 +163,10 @@ def command(
             raw=raw,
             takes=takes,
             encoded=encoded,
+            batch=batch,
             flags=frozenset(marks),
             reads=reads,
+            connection_state=connection_state,
             group=group,
             since=since,
             summary=summary,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from keystead.commands.declaration import FLAGS, REGISTRY, Command
 from keystead.commands.grammar import kind_of
@@ -65,9 +65,9 @@ def info(command: Command) -> list[object]:
     ]
 
 
-def key_flags(spec: KeySpec) -> Members:
+def key_flags(flags: Iterable[str]) -> Members:
     """RO, RW, OW and RM in capitals, the others in small letters: so does Redis."""
-    return Members([flag if flag in ("RO", "RW", "OW", "RM") else flag.lower() for flag in spec.flags])
+    return Members([flag if flag in ("RO", "RW", "OW", "RM") else flag.lower() for flag in flags])
 
 
 def key_spec(spec: KeySpec) -> Document:
@@ -82,7 +82,7 @@ def key_spec(spec: KeySpec) -> Document:
         find = {b"type": b"keynum", b"spec": keys}
     else:
         find = {b"type": b"range", b"spec": {b"lastkey": spec.last, b"keystep": spec.step, b"limit": 0}}
-    return {b"flags": key_flags(spec), b"begin_search": search, b"find_keys": find}
+    return {b"flags": key_flags(spec.flags), b"begin_search": search, b"find_keys": find}
 
 
 # --- COMMAND DOCS ----------------------------------------------------------------------------------------------------

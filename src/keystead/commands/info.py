@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Fields: TypeAlias = dict[str, object]
 
+HOUSEKEEPINGS_A_SECOND = 10
 RUN_ID = secrets.token_hex(20)
 
 
@@ -46,6 +47,8 @@ def server_section(executor: LocalExecutor) -> Fields:
         "server_time_usec": time.time_ns() // 1000,
         "uptime_in_seconds": uptime_s,
         "uptime_in_days": uptime_s // 86400,
+        "hz": HOUSEKEEPINGS_A_SECOND,
+        "configured_hz": HOUSEKEEPINGS_A_SECOND,
         "executable": sys.executable,
         "config_file": executor.settings.config_file or "",
     }
@@ -53,10 +56,13 @@ def server_section(executor: LocalExecutor) -> Fields:
 
 def clients_section(executor: LocalExecutor) -> Fields:
     sessions = executor.sessions.values()
+    buffered = [session.peer.buffer_sizes() for session in sessions]
     return {
         "connected_clients": len(sessions),
         "cluster_connections": 0,
         "maxclients": executor.settings.max_clients,
+        "client_recent_max_input_buffer": max((unexecuted for unexecuted, _ in buffered), default=0),
+        "client_recent_max_output_buffer": max((unread for _, unread in buffered), default=0),
         "blocked_clients": sum(session.waiting_for is not None for session in sessions),
         "tracking_clients": 0,
     }
@@ -82,7 +88,10 @@ def memory_section(executor: LocalExecutor) -> Fields:
         "maxmemory_human": human(maxmemory),
         "maxmemory_policy": "noeviction",
         "mem_fragmentation_ratio": f"{facts.resident_bytes / facts.used_bytes if facts.used_bytes else 0:.2f}",
+        "mem_fragmentation_bytes": facts.resident_bytes - facts.used_bytes,
         "mem_clients_normal": facts.client_bytes,
+        "mem_clients_slaves": 0,
+        "lazyfree_pending_objects": executor.engine.pending_frees,
     }
 
 
@@ -97,6 +106,9 @@ def persistence_section(executor: LocalExecutor) -> Fields:
     facts = engine.info()
     checkpoint = engine.maintenance.manifest.current.checkpoint
     status = "err" if facts.checkpoint_failed else "ok"
+    maintenance = engine.maintenance
+    took_s = maintenance.last_checkpoint_took_ms // 1000
+    runs_since_s = (engine.clock.now_ms - maintenance.checkpoint_began_ms) // 1000 if facts.checkpoint_running else -1
     return {
         "loading": 0,
         "async_loading": 0,
@@ -104,15 +116,22 @@ def persistence_section(executor: LocalExecutor) -> Fields:
         "rdb_bgsave_in_progress": int(facts.checkpoint_running),
         "rdb_last_save_time": engine.maintenance.last_checkpoint_ms // 1000,
         "rdb_last_bgsave_status": status,
+        "rdb_last_bgsave_time_sec": took_s,
+        "rdb_current_bgsave_time_sec": runs_since_s,
         "rdb_saves": facts.checkpoints,
         "aof_enabled": 1,
         "aof_rewrite_in_progress": int(facts.checkpoint_running),
         "aof_rewrite_scheduled": int(engine.maintenance.busy and not facts.checkpoint_running),
+        "aof_last_rewrite_time_sec": took_s,
+        "aof_current_rewrite_time_sec": runs_since_s,
         "aof_last_bgrewrite_status": status,
         "aof_rewrites": facts.checkpoints,
         "aof_last_write_status": "err" if engine.log.holding else "ok",
         "aof_current_size": facts.stored_bytes,
         "aof_base_size": facts.checkpoint_bytes,
+        "aof_pending_rewrite": 0,
+        "aof_buffer_length": engine.log.held_bytes,
+        "aof_pending_bio_fsync": int(engine.log.sync_under_way),
         "log_position": facts.log_position,
         "log_durable_position": facts.durable_position,
         "log_syncs": facts.syncs,
@@ -130,6 +149,10 @@ def stats_section(executor: LocalExecutor) -> Fields:
         "total_net_input_bytes": statistics.net_input_bytes,
         "total_net_output_bytes": statistics.net_output_bytes,
         "rejected_connections": statistics.connections_rejected,
+        **{
+            f"acl_access_denied_{short}": statistics.denials[reason]
+            for short, reason in (("auth", "auth"), ("cmd", "command"), ("key", "key"), ("channel", "channel"))
+        },
         "client_query_buffer_limit_disconnections": statistics.query_buffer_disconnections,
         "client_output_buffer_limit_disconnections": statistics.output_buffer_disconnections,
         "expired_keys": executor.engine.expired_keys - statistics.expired_before,

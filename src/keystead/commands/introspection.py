@@ -114,7 +114,9 @@ def command_getkeys(session: Session, args: list[bytes]) -> list[bytes]:
 def command_getkeysandflags(session: Session, args: list[bytes]) -> list[list[object]]:
     call = args[2:]
     return [
-        [call[at], documentation.key_flags(spec)] for spec in _called(call).key_specs for at in spec.positions(call)
+        [call[at], documentation.key_flags(spec.flags_in(call))]
+        for spec in _called(call).key_specs
+        for at in spec.positions(call)
     ]
 
 

@@ -6,8 +6,9 @@ as many as an argument says). COMMAND INFO, COMMAND GETKEYS, permissions on keys
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from keystead.commands.numbers import integer_or_none
 from keystead.commands.syntax import Choice, Node, Optional, Placeholder, Repeat, Sequence, Token, minimum
@@ -16,6 +17,8 @@ KEY_FLAGS = (
     *("RO", "RW", "OW", "RM", "ACCESS", "UPDATE", "INSERT", "DELETE"),
     *("NOT_KEY", "INCOMPLETE", "VARIABLE_FLAGS"),
 )
+
+ExactFlags: TypeAlias = Callable[[list[bytes]], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,16 @@ class KeySpec:
     step: int = 1
     by_number: bool = False
     """The first argument says how many keys follow it."""
+    exact: ExactFlags | None = field(default=None, compare=False)
+    """What a call does with the keys, where its arguments decide; `flags`, with VARIABLE_FLAGS, are the most it may."""
 
     @property
     def is_movable(self) -> bool:
         return self.by_number or bool(self.keyword)
+
+    def flags_in(self, args: list[bytes]) -> tuple[str, ...]:
+        """What the call *args* does with the keys."""
+        return self.exact(args) if self.exact is not None else self.flags
 
     def positions(self, args: list[bytes]) -> Iterator[int]:
         """Indexes of the keys in *args*, the command's name at 0. Nothing where the arguments end too early."""
@@ -77,14 +86,15 @@ def legacy_range(specs: tuple[KeySpec, ...]) -> tuple[int, int, int]:
     return (first, last, ranges[0].step)
 
 
-def specs(arguments: Sequence, words: int, flags: str) -> tuple[KeySpec, ...]:
-    """The specifications of a syntax; *flags* has one `/`-separated group for each, the last serves the rest."""
+def specs(arguments: Sequence, words: int, flags: str, exact: ExactFlags | None = None) -> tuple[KeySpec, ...]:
+    """The specifications of a syntax; *flags* has one `/`-separated group for each, the last serves the rest. *exact*
+    is asked instead where a call's arguments decide."""
     found = _found(arguments.items, words)
     groups = [tuple(group.split()) for group in flags.split("/")] if flags else [()]
     for group in groups:
         if set(group) - set(KEY_FLAGS):
             raise ValueError(f"unknown key flags: {group}")
-    return tuple(replace(spec, flags=groups[min(at, len(groups) - 1)]) for at, spec in enumerate(found))
+    return tuple(replace(spec, flags=groups[min(at, len(groups) - 1)], exact=exact) for at, spec in enumerate(found))
 
 
 def _is_key(node: Node) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from keystead.commands.declaration import command, container
 from keystead.commands.encodings import encoding_of
+from keystead.commands.grammar import SYNTAX_ERROR
 from keystead.commands.lookups import count, read
 from keystead.commands.numbers import integer_within
 from keystead.commands.value_types import type_name
@@ -164,12 +165,13 @@ def renamenx(session: Session, key: bytes, newkey: bytes) -> int:
     since="6.2.0",
     flags="write denyoom",
     keys="RO ACCESS / OW UPDATE",
-    types={"destination-db": _number},
+    takes="args",
     complexity="O(N) worst case for collections, where N is the number of nested items. O(1) for string values.",
     summary="Copies the value of a key to a new key.",
 )
-def copy(session: Session, source: bytes, destination: bytes, *, db: int | None = None, replace: bool = False) -> int:
-    target = session.db if db is None else _database(session, db)
+def copy(session: Session, args: list[bytes]) -> int:
+    _, source, destination, *options = args
+    target, replace = _copy_options(session, options)
     if target is session.db and source == destination:
         raise CommandError(SAME_OBJECT)
     keyspace = session.db.keyspace
@@ -179,6 +181,21 @@ def copy(session: Session, source: bytes, destination: bytes, *, db: int | None 
         return 0
     _copy(keyspace, source, target.keyspace, destination)
     return 1
+
+
+def _copy_options(session: Session, options: list[bytes]) -> tuple[Database, bool]:
+    """Where to, and whether over what is there. As in Redis a database is judged before what follows it is read."""
+    target, replace = session.db, False
+    while options:
+        match options[0].upper(), options[1:]:
+            case b"REPLACE", rest:
+                replace = True
+            case b"DB", [number, *rest]:
+                target = _database(session, _number(number))
+            case _:
+                raise CommandError(SYNTAX_ERROR)
+        options = rest
+    return target, replace
 
 
 @key_command(

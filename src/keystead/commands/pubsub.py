@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from keystead.execution.session import Session
 
 channel_command = partial(
-    command, group="pubsub", since="2.0.0", flags="pubsub noscript loading stale", reads="nothing", encoded=True
+    command,
+    group="pubsub",
+    since="2.0.0",
+    flags="pubsub noscript loading stale",
+    reads="nothing",
+    connection_state=True,
+    encoded=True,
 )
 
 

@@ -138,6 +138,7 @@ def shutdown(
     flags="admin noscript loading stale",
     encoded=True,
     complexity="O(1)",
+    connection_state=True,
     summary="Listens for all requests received by the server in real-time.",
 )
 def monitor(session: Session) -> bytes:

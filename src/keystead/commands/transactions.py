@@ -17,7 +17,7 @@ from keystead.errors import CommandError
 if TYPE_CHECKING:
     from keystead.execution.session import Session
 
-transaction_command = partial(command, group="transactions")
+transaction_command = partial(command, group="transactions", connection_state=True)
 
 
 @transaction_command(

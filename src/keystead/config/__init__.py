@@ -4,7 +4,7 @@ Knows nothing of the engine, of sockets or of commands. Imported by the server a
 takes plain arguments.
 """
 
-from keystead.config.parameters import ParameterRefused, UnknownParameter, changed, parameters, rewrite, shown
+from keystead.config.parameters import ParameterRefused, UnknownParameter, changed, parameters, reread, rewrite, shown
 from keystead.config.settings import FIXED_PARAMETERS, Setting, Settings, declared
 from keystead.config.sources import load
 
@@ -18,6 +18,7 @@ __all__ = [
     "declared",
     "load",
     "parameters",
+    "reread",
     "rewrite",
     "shown",
 ]

@@ -61,6 +61,23 @@ def changed(settings: Settings, changes: Mapping[str, str]) -> Settings:
     return dataclasses.replace(settings, **values)
 
 
+def reread(running: Settings, read_before: Settings, read_now: Settings) -> tuple[Settings, list[str]]:
+    """The settings after the sources were read again, and the names of changed ones that wait for a restart.
+
+    Only what differs from the last reading is taken over, so that what CONFIG SET has changed stays.
+    """
+    values, waiting = {}, []
+    for setting in declared().values():
+        value = getattr(read_now, setting.attribute)
+        if value == getattr(read_before, setting.attribute):
+            continue
+        if setting.reloadable:
+            values[setting.attribute] = value
+        else:
+            waiting.append(setting.name)
+    return dataclasses.replace(running, **values), waiting
+
+
 def rewrite(settings: Settings, started_with: Settings) -> None:
     """Bring the configuration file up to what is set now: CONFIG REWRITE.
 

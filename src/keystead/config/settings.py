@@ -153,6 +153,60 @@ class Settings:
         reloadable=True,
     )
 
+    # --- TLS
+    tls_port: int = _setting(
+        "tls-port",
+        Integer(0, 65535),
+        "0",
+        "TCP port for the Redis protocol over TLS, beside or instead of port; 0 for none.",
+        group="TLS",
+    )
+    http_tls_port: int = _setting(
+        "http-tls-port",
+        Integer(0, 65535),
+        "0",
+        "TCP port for HTTP over TLS, beside or instead of http-port; 0 for none.",
+        group="TLS",
+    )
+    tls_cert_file: Path | None = _setting(
+        "tls-cert-file",
+        FilePath(),
+        "",
+        "The server's certificate (PEM), with the certificates between it and the authority. SIGHUP reads it anew.",
+        group="TLS",
+    )
+    tls_key_file: Path | None = _setting(
+        "tls-key-file",
+        FilePath(),
+        "",
+        "The certificate's private key (PEM); when not set it is in tls-cert-file. SIGHUP reads it anew.",
+        group="TLS",
+    )
+    tls_key_password: str = _setting(
+        "tls-key-file-pass",
+        Text(),
+        "",
+        "Password of the private key; none when empty.",
+        group="TLS",
+        secret=True,
+    )
+    tls_ca_cert_file: Path | None = _setting(
+        "tls-ca-cert-file",
+        FilePath(),
+        "",
+        "Certificates (PEM) of the authorities whose client certificates are believed. SIGHUP reads it anew.",
+        group="TLS",
+    )
+    tls_auth_clients: Literal["auto", "no", "optional", "yes"] = _setting(
+        "tls-auth-clients",
+        Choice("auto", "no", "optional", "yes"),
+        "auto",
+        "Whether a client must show a certificate (yes), may (optional), or is not asked (no). A client that shows one "
+        "is logged in as the user that the certificate's common name (CN) names, if there is one. "
+        "auto is yes when tls-ca-cert-file is set, else no.",
+        group="TLS",
+    )
+
     # --- durability
     fsync: Literal["always", "interval", "never"] = _setting(
         "fsync",
@@ -212,7 +266,8 @@ class Settings:
         "requirepass",
         Text(),
         "",
-        "Password that clients must give with AUTH; none when empty. Prefer the file: a command line is public.",
+        "Password of the default user, which clients give with AUTH; when empty it has the one of the ACL file, else "
+        "none. Prefer the file: a command line is public.",
         group="Clients",
         reloadable=True,
         secret=True,
@@ -221,7 +276,30 @@ class Settings:
         "protected-mode",
         YesNo(),
         "yes",
-        "Without a password, serve only clients of this machine, whatever host says.",
+        "While nobody has to log in, serve only clients of this machine, whatever host says.",
+        group="Clients",
+        reloadable=True,
+    )
+    insecure: bool = _setting(
+        "insecure",
+        YesNo(),
+        "no",
+        "Listen on an address of other machines although nobody has to log in, and serve them. Everybody who reaches "
+        "the address may then read and change everything.",
+        group="Clients",
+    )
+    acl_file: Path | None = _setting(
+        "aclfile",
+        FilePath(),
+        "users.acl",
+        "The file of users and their permissions; a relative path is in the data directory. Empty: users are not kept.",
+        group="Clients",
+    )
+    acl_log_max_entries: int = _setting(
+        "acllog-max-len",
+        Integer(0, 1_000_000),
+        "128",
+        "Refusals that ACL LOG keeps.",
         group="Clients",
         reloadable=True,
     )
@@ -337,6 +415,28 @@ class Settings:
         "Lines for people, or one JSON object a line.",
         group="Watching it work",
     )
+    log_operations: bool = _setting(
+        "log-operations",
+        YesNo(),
+        "no",
+        "Log every command with its time, user, client, keys and result, never with a value. Lines that nobody takes "
+        "in time are dropped and counted.",
+        group="Watching it work",
+        reloadable=True,
+    )
+    operations_log_file: Path | None = _setting(
+        "operations-log-file",
+        FilePath(),
+        "",
+        "Where log-operations writes, as JSON lines; opened anew at SIGHUP. Without it they go to standard error, in "
+        "log-format.",
+        group="Watching it work",
+    )
+
+    @property
+    def acl_path(self) -> Path | None:
+        """Where the users are; None for nowhere."""
+        return self.directory / self.acl_file if self.acl_file is not None else None
 
     config_file: Path | None = None
     """The file it was read from, for CONFIG REWRITE; not a setting."""
@@ -348,6 +448,7 @@ FIXED_PARAMETERS: Final = {
     "save": "",
     "maxmemory-policy": "noeviction",
     "cluster-enabled": "no",
+    "acl-pubsub-default": "resetchannels",
 }
 """What CONFIG GET also answers: true of Keystead and not to be changed."""
 

@@ -45,9 +45,28 @@ def load(options: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
     ):  # the later wins
         values |= _parsed(source)
     settings = Settings(**values, config_file=config_file)
-    if settings.port == 0 and settings.unix_path is None:
-        raise ConfigurationError("nothing to listen on: port is 0 and unix is not set")
+    _check_together(settings)
     return settings
+
+
+def _check_together(settings: Settings) -> None:
+    """What no setting can say of itself alone."""
+    if not any((settings.port, settings.tls_port, settings.http_port, settings.http_tls_port, settings.unix_path)):
+        raise ConfigurationError("nothing to listen on: every port is 0 and unix is not set")
+    if settings.tls_port and settings.tls_port == settings.port:
+        raise ConfigurationError("tls-port must be another than port")
+    if settings.http_tls_port and settings.http_tls_port == settings.http_port:
+        raise ConfigurationError("http-tls-port must be another than http-port")
+    encrypted = settings.tls_port or settings.http_tls_port
+    if encrypted and settings.tls_cert_file is None:
+        name = "tls-port" if settings.tls_port else "http-tls-port"
+        raise ConfigurationError(f"{name} needs tls-cert-file and tls-key-file; keystead tls init makes some to try")
+    if settings.tls_cert_file is not None and not encrypted:
+        raise ConfigurationError("tls-cert-file is set, but no tls-port or http-tls-port to use it on")
+    if settings.tls_auth_clients in ("optional", "yes") and settings.tls_ca_cert_file is None:
+        raise ConfigurationError(
+            f"tls-auth-clients {settings.tls_auth_clients} needs tls-ca-cert-file, the authorities to believe"
+        )
 
 
 def suggestion(name: str, candidates: Iterable[str], before: str = "") -> str:

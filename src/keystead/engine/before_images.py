@@ -32,6 +32,10 @@ class Unpatch:
         """One more patch is about to replace these bytes; fewer than the patch has where it makes the string longer."""
         self._overwritten.append((offset, overwritten))
 
+    def add_later(self, later: Unpatch) -> None:
+        """The patches of *later* followed those of this one; patches never shorten a string, so this length stays."""
+        self._overwritten += later._overwritten
+
     def undo(self, patched: Image) -> Image:
         """The image before the patches, given the one after them."""
         value = bytearray(patched[0] or b"")
@@ -41,6 +45,17 @@ class Unpatch:
 
 
 BeforeImages: TypeAlias = dict[bytes, Image | Unpatch]
+
+
+def joined(earlier: Image | Unpatch | None, later: Image | Unpatch) -> Image | Unpatch:
+    """The image of two generations as one: of what was there before the earlier one, None if that changed nothing."""
+    if earlier is None:
+        return later
+    if isinstance(earlier, Unpatch):
+        if not isinstance(later, Unpatch):
+            return earlier.undo(later)
+        earlier.add_later(later)
+    return earlier
 
 
 class Rebound(BeforeImages):

@@ -16,12 +16,9 @@ from keystead.engine.format import (
     FRAME_HEADER,
     KIND_OFFSET,
     SHARD,
-    VERSION,
     BadHeader,
     FileHeader,
-    OtherVersion,
     checkpoint_name,
-    decode_file_header,
     decode_frame,
     encode_file_header,
     encode_frame,
@@ -29,9 +26,9 @@ from keystead.engine.format import (
 )
 from keystead.engine.keyspace import SHARDS, SYSTEM_KEYSPACE
 from keystead.engine.manifest import CheckpointRecord
+from keystead.engine.reading import frames_in, read_header
 from keystead.engine.values import value_bytes
-from keystead.engine.windows import frames_in_file
-from keystead.errors import DamagedData, UnknownFormat
+from keystead.errors import DamagedData
 
 if TYPE_CHECKING:
     from keystead.engine.files import Directory, File
@@ -110,14 +107,6 @@ class CheckpointWriter:
         self._directory.remove(self._temporary)
 
 
-def read_header(path: str, store_id: int, magic: bytes, data: memoryview) -> FileHeader:
-    """The header of the file at *path*. BadHeader; UnknownFormat when it is good, but of an unknown version."""
-    try:
-        return decode_file_header(store_id, magic, data)
-    except OtherVersion as error:
-        raise UnknownFormat(path, f"version {error.version}", f"versions up to {VERSION}") from error
-
-
 def read_checkpoint(
     directory: Directory, store_id: int, record: CheckpointRecord, view: View, wanted: range = range(SHARDS)
 ) -> Iterator[Progress]:
@@ -158,7 +147,7 @@ def _read(
     header = _checked_header(path, file, store_id, record)
     size = record.length
     offset, shard_frames, ended = FILE_HEADER.size, 0, False
-    for frame in frames_in_file(file, header.salt, size):
+    for frame in frames_in(file, header.salt, FILE_HEADER.size, size):
         try:
             if frame.kind == SHARD and not ended:
                 number, i, payload_bytes, shard, times = _decode_shard(frame.payload)

@@ -207,8 +207,6 @@ class Engine:
         if found is not None:
             keyspace.shards = found.shards
             keyspace.expires = [expires or NO_EXPIRIES for expires in found.expires]
-            if view.replayed:
-                found.count_payload()
             keyspace.payload_bytes = found.payload_bytes
         return keyspace
 
@@ -540,6 +538,11 @@ class Engine:
     def expired_keys(self) -> int:
         """How many keys of users were removed because their time was up, by themselves or when a change met them."""
         return self._expired_in_replaced + sum(database.keyspace.expired_keys for database in self.databases)
+
+    @property
+    def pending_frees(self) -> int:
+        """Pieces of flushed keyspaces whose memory is still to be given back."""
+        return len(self._freeing)
 
     def used_bytes(self) -> int:
         """Estimated memory of all data, the system's included."""

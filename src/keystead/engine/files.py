@@ -72,7 +72,10 @@ class OperatingSystem:
         """Make creations, renames and removals in *path* durable."""
         fd = os.open(path, os.O_RDONLY)
         try:
-            os.fsync(fd)
+            if sys.platform == "darwin":
+                sync_descriptor(fd)
+            else:
+                os.fsync(fd)  # to fdatasync names may be metadata that can wait
         finally:
             os.close(fd)
 

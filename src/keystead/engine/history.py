@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import msgspec
 
 from keystead.engine import manifest as manifests
-from keystead.engine.checkpoint import read_databases, read_header
+from keystead.engine.checkpoint import read_databases
 from keystead.engine.format import COMMIT, FILE_HEADER, PART, SEGMENT_MAGIC, BadHeader, FileHeader, Frame
 from keystead.engine.operations import SYSTEM, Author, Bind, Change, Entry, Group, Parts, decode_entries
+from keystead.engine.reading import frames_in, read_header
 from keystead.engine.view import DATABASES, ReplayError
-from keystead.engine.windows import frames_in_file
 from keystead.errors import DamagedData
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class History:
         header = self._header(path, file)
         parts = PartGroups()
         end = FILE_HEADER.size
-        for frame in frames_in_file(file, header.salt, size):
+        for frame in frames_in(file, header.salt, FILE_HEADER.size, size):
             if frame.kind == PART:
                 parts.add(frame.number, bytes(frame.payload))
             elif frame.kind == COMMIT:

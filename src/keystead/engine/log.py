@@ -99,6 +99,11 @@ class Log:
         """Whether frames wait for room on the disk."""
         return bool(self._held)
 
+    @property
+    def held_bytes(self) -> int:
+        """What waits for room on the disk."""
+        return len(self._held)
+
     def append(self, frames: list[tuple[int, bytes, int]], time_ms: int) -> bool:
         """Write frames of (kind, payload, number) in one go, without syncing; False when the disk had no room for them.
 

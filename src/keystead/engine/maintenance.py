@@ -78,6 +78,10 @@ class Maintenance:
         self.checkpoint_failed = False
         self.failure_reason = ""
         self.checkpoints = 0
+        self.checkpoint_began_ms = 0
+        """Of the checkpoint that runs, or the last one."""
+        self.last_checkpoint_took_ms = -1
+        """-1 while none was made since the start."""
         self.last_checkpoint_ms = clock.now_ms
 
     @property
@@ -262,6 +266,7 @@ class Maintenance:
         manifest, directory, background = copy.deepcopy(self.manifest), self._directory, self._background
         number = self._sealed()[-1].number
         self.checkpoint_running = True
+        self.checkpoint_began_ms = self._clock.now_ms
 
         def job() -> Callable[[], None]:
             record = background.compact(directory, number)
@@ -273,6 +278,7 @@ class Maintenance:
 
     def _installed(self, manifest: Manifest) -> None:
         self.manifest = manifest
+        self.last_checkpoint_took_ms = self._clock.now_ms - self.checkpoint_began_ms
         self._checkpoint_made()
 
     def _reserve_job(self) -> Callable[[], Callable[[], None]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from keystead.engine.checkpoint import Progress, read_checkpoint, read_header
+from keystead.engine.checkpoint import Progress, read_checkpoint
 from keystead.engine.format import (
     COMMIT,
     FILE_HEADER,
@@ -26,11 +26,12 @@ from keystead.engine.format import (
     next_nonzero,
 )
 from keystead.engine.operations import decode_entries
+from keystead.engine.reading import frames_in, read_header
 from keystead.engine.view import ReplayError, View
 from keystead.errors import DamagedData
 
 if TYPE_CHECKING:
-    from keystead.engine.files import Directory
+    from keystead.engine.files import Directory, File
     from keystead.engine.manifest import Generation, Manifest, SegmentRecord
 
 
@@ -108,19 +109,24 @@ def _sizes(directory: Directory, generation: Generation) -> dict[str, int]:
 
 def read_sealed(directory: Directory, store_id: int, record: SegmentRecord, recovered: Recovered) -> Iterator[Progress]:
     """Replay a sealed segment. Every byte of it was durable, so whatever is wrong with it is damage."""
-    path = f"{directory.path}/{record.file}"
-    whole = memoryview(directory.read(record.file))
+    with directory.open(record.file) as file:
+        yield from _read_sealed(f"{directory.path}/{record.file}", file, store_id, record, recovered)
+
+
+def _read_sealed(
+    path: str, file: File, store_id: int, record: SegmentRecord, recovered: Recovered
+) -> Iterator[Progress]:
     length = record.length or 0
-    if len(whole) < length:
-        raise DamagedData(path, len(whole), f"{length} bytes expected, found {len(whole)}")
-    data = whole[:length]
+    size = file.size()
+    if size < length:
+        raise DamagedData(path, size, f"{length} bytes expected, found {size}")
     try:
-        header = read_header(path, store_id, SEGMENT_MAGIC, data)
+        header = read_header(path, store_id, SEGMENT_MAGIC, memoryview(file.read_at(0, min(FILE_HEADER.size, length))))
     except BadHeader as error:
         raise DamagedData(path, 0, str(error)) from error
     _check_place(path, header, record, recovered.position)
     offset = FILE_HEADER.size
-    for frame in frames(header.salt, data, offset):
+    for frame in frames_in(file, header.salt, offset, length):
         replay(frame, recovered.view, path)
         offset = frame.end
         yield Progress(offset, length)

@@ -61,6 +61,15 @@ class OpenTurn:
         if len(self.ops) - start > 1:
             groups.append((start, len(self.ops) - start))
 
+    def cut(self, start: int) -> None:
+        """Forget the operations from *start* on, with the groups and authors that began there."""
+        del self.ops[start:]
+        while self._groups and self._groups[-1][0] >= start:
+            self._groups.pop()
+        while self._authors[-1][0] > start:
+            self._authors.pop()
+        self.author = self._authors[-1][1]
+
     def encode(self) -> EncodedTurn:
         """The turn as entries; the next turn begins, with the same author."""
         single = len(self._authors) == 1 and not self._groups

@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from keystead import resp
 from keystead.commands.catalogue import REGISTRY
+from keystead.commands.clients import describe
 from keystead.commands.declaration import Command, called_command
 from keystead.errors import CommandError, KeysteadError, WriteRefused
 from keystead.execution.access import Access
+from keystead.execution.acl_log import AclLog, Context, Reason
 from keystead.execution.call_times import AllCallTimes
+from keystead.execution.first_answers import FirstAnswers
 from keystead.execution.latency_spikes import LatencySpikes
 from keystead.execution.memory import MemoryFacts, memory_facts
 from keystead.execution.monitors import Monitors
+from keystead.execution.operation_log import OperationLog
 from keystead.execution.pauses import Pauses
 from keystead.execution.promise import Promise
 from keystead.execution.refusals import refusing, refusing_all
@@ -28,10 +32,13 @@ from keystead.execution.session import Peer, Session
 from keystead.execution.slow_log import SlowLog
 from keystead.execution.statistics import Statistics
 from keystead.execution.tables import Tables
+from keystead.resp import Run
 
 if TYPE_CHECKING:
     from keystead.config.settings import Settings
     from keystead.engine.engine import Engine
+    from keystead.execution.permissions import Denial
+    from keystead.execution.users import User
 
 log = logging.getLogger("keystead.execution")
 
@@ -48,6 +55,9 @@ class Timer(Protocol):
         """Do not call after all."""
 
 
+Start: TypeAlias = Callable[[Callable[[bytes | CommandError], None]], None]
+"""Begins what ends with the call of its argument."""
+
 CallLater: TypeAlias = Callable[[float, Callable[[], None]], Timer]
 """(seconds, callback): an event loop's `call_later`."""
 
@@ -61,11 +71,13 @@ class LocalExecutor:
         settings: Settings,
         *,
         call_later: CallLater,
+        access: Access | None = None,
         stop: Callable[[], None] = lambda: None,
         on_settings: Callable[[Settings], None] = lambda _: None,
     ) -> None:
-        """*stop* begins the end of the process (SHUTDOWN). *on_settings* is told after CONFIG SET what holds now; it
-        brings it to whatever lies outside execution. Both return at once."""
+        """*access*: the users; without it only the default one, as the settings have it. *stop* begins the end of the
+        process (SHUTDOWN). *on_settings* is told after CONFIG SET what holds now; it brings it to whatever lies
+        outside execution. Both return at once."""
         self.engine = engine
         self.settings = settings
         self.started_with = settings
@@ -74,16 +86,22 @@ class LocalExecutor:
         self.stop = stop
         self._on_settings = on_settings
         self.statistics = Statistics()
-        self.access = Access(settings.requirepass)
+        self.access = access or Access(settings.requirepass)
+        self.access.on_change = self._follow_user
+        self.access.on_delete = self._disconnect_user
+        self.acl_log = AclLog(settings.acl_log_max_entries)
         self.tables = Tables(REGISTRY)
         self.slow_log = SlowLog(settings.slowlog_slower_than_us, settings.slowlog_max_entries)
         self.latency = LatencySpikes()
         self.call_times = AllCallTimes()
+        self.operations = OperationLog()
         self.monitors = Monitors(self.tables)
         self.pauses = Pauses(self)
+        self.first_answers = FirstAnswers(engine)
         self.sessions: dict[int, Session] = {}
         self._turn = engine.turn
         self._last_session_id = 0
+        self._deleting: Session | None = None
         self._counts_ops()
         self._put_settings()
         self.refuse_what_grows()
@@ -127,6 +145,9 @@ class LocalExecutor:
         now_ms = engine.clock.refresh()
         if session.author is not self._turn.author:
             self._turn.sign(session.author)
+        if type(commands) is Run and self._run_at_once(session, commands, replies):
+            session.last_active_ms = now_ms
+            return None
         append = replies.append
         args: list[bytes] | None = None
         reply: bytes | Promise | None = None
@@ -152,10 +173,24 @@ class LocalExecutor:
             session.wait_for(reply)
         return reply
 
+    def _run_at_once(self, session: Session, commands: Run, replies: list[bytes]) -> bool:
+        """Execute a run by the batch runner of the client's table; False, and nothing has happened, without one."""
+        batch = session.table.batches.get(commands.name)
+        if batch is None or commands.begun:
+            return False
+        reply = batch(session, *commands.columns)
+        if reply is None:
+            return False
+        replies.append(reply)
+        self.statistics.commands_processed += len(commands)
+        session.last_command = commands.last
+        commands.take_all()
+        return True
+
     def execute_in_transaction(self, session: Session, args: list[bytes]) -> bytes:
         """Execute one queued command for EXEC."""
         try:
-            reply = self.tables.in_transaction[args[0]](session, args)
+            reply = self.tables.of_user(session.user).in_transaction[args[0]](session, args)
         except Exception as failure:
             return self.failure_reply(args, failure)
         if isinstance(reply, Promise):
@@ -177,7 +212,91 @@ class LocalExecutor:
         else:
             promise.resolve(reply)
 
+    # --- users -------------------------------------------------------------------------------------------------------
+
+    def may(self, user: User, args: list[bytes]) -> str | None:
+        """The error that the user gets for the call; None when it is allowed, or is none."""
+        command = called_command(args)
+        denial = user.permissions.denial(command, args) if command is not None else None
+        return denial.error if denial is not None else None
+
+    def note_denial(self, session: Session, args: list[bytes], denial: Denial) -> None:
+        """For ACL LOG and INFO."""
+        self.statistics.denials[denial.reason] += 1
+        self._log_denial(session, args, denial.reason, denial.object, session.user.key)
+
+    def note_failed_login(self, session: Session, args: list[bytes], username: bytes) -> None:
+        """For ACL LOG and INFO. *args*: by which the login was tried, the command first."""
+        self.statistics.denials["auth"] += 1
+        self._log_denial(session, args, "auth", args[0], username)
+
+    def _log_denial(self, session: Session, args: list[bytes], reason: Reason, object_: bytes, username: bytes) -> None:
+        session.last_command = args
+        in_transaction = session.queued is not None or session.runs_transaction
+        context: Context = "multi" if in_transaction else "toplevel"
+        self.acl_log.add(reason, context, object_, username, describe(session))
+
+    def reload_users(self) -> None:
+        """Read the ACL file anew, if there is one; when it makes no sense say so, and keep the users there are."""
+        file = self.access.file
+        if file is None or not file.path.exists():
+            return
+        try:
+            self.access.load()
+        except CommandError as failure:
+            log.error("the users stay as they were: %s", failure.text.removeprefix("ERR "))
+        else:
+            log.info("read the users anew from %s", file.path)
+
+    def _follow_user(self, user: User) -> None:
+        """The user was changed: what its clients may do changes under them."""
+        opened = user is self.access.default_user and not self.access.requires_password
+        for session in self.sessions.values():
+            if session.user is user:
+                session.authenticated |= opened
+                self.tables.follow(session)
+
+    def delete_users(self, session: Session, names: list[bytes], done: Callable[[bytes | CommandError], None]) -> None:
+        """ACL DELUSER, by *session*: its clients are disconnected; who deletes himself still gets the reply."""
+        self._deleting = session
+        try:
+            found = self.access.delete_users(names)
+        finally:
+            self._deleting = None
+        self.access.keep(lambda failure: done(failure or resp.integer(found)), in_place=session.runs_transaction)
+
+    def _disconnect_user(self, user: User) -> None:
+        for session in list(self.sessions.values()):
+            if session.user is user:
+                session.log_out()
+                if session is self._deleting:
+                    session.closing = True
+                else:
+                    session.peer.kill()
+
     # --- replies that come later -------------------------------------------------------------------------------------
+
+    def eventually(self, args: list[bytes], start: Start) -> bytes | Promise:
+        """The reply that *start*'s argument is called with: itself if that happens before *start* returns, else the
+        promise of it. A CommandError in its place is raised, or becomes the error reply."""
+        promise = Promise()
+        early: list[bytes | CommandError] = []
+        is_early = True
+
+        def done(outcome: bytes | CommandError) -> None:
+            if is_early:
+                early.append(outcome)
+            elif not promise.is_resolved:
+                promise.resolve(self.failure_reply(args, outcome) if isinstance(outcome, CommandError) else outcome)
+
+        start(done)
+        is_early = False
+        if not early:
+            return promise
+        outcome = early[0]
+        if isinstance(outcome, CommandError):
+            raise outcome
+        return outcome
 
     def reply_after(self, timeout_ms: int, reply: Callable[[], bytes]) -> Promise:
         """Resolved with `reply()` after *timeout_ms*; never when that is 0."""
@@ -271,17 +390,20 @@ class LocalExecutor:
 
     def apply(self, settings: Settings) -> None:
         """Settings changed by CONFIG SET hold from now on."""
+        if settings.requirepass != self.settings.requirepass:
+            self.access.set_password(settings.requirepass)
         self.settings = settings
         self._put_settings()
         self._on_settings(settings)
 
     def _put_settings(self) -> None:
         settings = self.settings
-        self.access.set_password(settings.requirepass)
+        self.acl_log.configure(settings.acl_log_max_entries)
         self.slow_log.configure(settings.slowlog_slower_than_us, settings.slowlog_max_entries)
         self.latency.threshold_ms = settings.latency_threshold_ms
         self.tables.put_layers(
             slow_log=self.slow_log.layer(),
             latency=self.latency.layer(),
             times=self.call_times.layer if settings.latency_tracking else None,
+            operations=self.operations.layer if settings.log_operations else None,
         )

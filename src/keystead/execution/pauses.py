@@ -6,6 +6,7 @@ Each waiting command is a Promise; when the pause ends they run in the order in 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from keystead.commands.declaration import Command
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
 
 class Postponed(NamedTuple):
-    """A command that waits."""
+    """A command, or several as one transaction, that wait."""
 
     session: Session
-    args: list[bytes]
+    resume: Callable[[Promise], None]
+    """Run it and see that the promise is resolved."""
     promise: Promise
 
 
@@ -54,8 +56,21 @@ class Pauses:
         self._timer = None
         self._executor.tables.put_layers(pause=None)
         waiting, self._postponed = self._postponed, []
-        for session, args, promise in waiting:
-            self._executor.run_later(session, args, promise)
+        for _, resume, promise in waiting:
+            resume(promise)
+
+    def hold(self, writes: bool) -> bool:
+        """Whether what writes, or only reads, has to wait now."""
+        return self._timer is not None and (writes or not self._only_writes)
+
+    def postpone(self, session: Session, run: Callable[[], bytes]) -> Promise:
+        """A promise of `run()`, which is called when the pause ends, in the order of these calls."""
+        return self._wait(session, lambda promise: promise.resolve(run()))
+
+    def _wait(self, session: Session, resume: Callable[[Promise], None]) -> Promise:
+        promise = Promise(lambda: self._forget(session))
+        self._postponed.append(Postponed(session, resume, promise))
+        return promise
 
     def _postponing(self, command: Command, run: Run) -> Run:
         may_write = "write" in command.flags or "may_replicate" in command.flags
@@ -66,9 +81,7 @@ class Pauses:
             runs_now = command.name == "exec" and self._only_writes and not self._queued_writes(session)
             if runs_now or not command.accepts(len(args)):
                 return run(session, args)
-            promise = Promise(lambda: self._forget(session))
-            self._postponed.append(Postponed(session, args, promise))
-            return promise
+            return self._wait(session, lambda promise: self._executor.run_later(session, args, promise))
 
         return postpone
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from keystead.engine.engine import Database, Engine
     from keystead.execution.local import LocalExecutor
     from keystead.execution.statistics import Statistics
+    from keystead.execution.users import User
 
 ReplyMode: TypeAlias = Literal["on", "off", "skip"]
 
@@ -31,6 +32,8 @@ class Peer(Protocol):
     """The address it came in by."""
     is_local: bool
     """It is on this machine."""
+    protocol: str
+    """What it speaks, for people: "resp" or "http"."""
     fd: int
     """The descriptor's number, as CLIENT LIST shows it; -1 for none."""
 
@@ -106,8 +109,8 @@ class Session:
         self.no_evict = self.no_touch = False
         self.lib_name = self.lib_ver = b""
         self.name = b""
-        self.user = "default"
-        self.author = Author(self.user, peer.addr)
+        self.user: User = executor.access.default_user
+        self.author = Author(self.user.name, peer.addr)
         self.table: Table
         self.reset(authenticated=not executor.access.requires_password)
 
@@ -121,7 +124,7 @@ class Session:
         """Within EXEC: nothing may wait."""
         self.reply_mode: ReplyMode = "on"
         self.authenticated = authenticated
-        self.user = "default"
+        self.user = self.executor.access.default_user
         self.use_protocol(2)
         self.rename(b"")
         self.choose_table()
@@ -135,12 +138,27 @@ class Session:
     def rename(self, name: bytes) -> None:
         """CLIENT SETNAME; b"" is no name."""
         self.name = name
-        self.write_as(self.user)
+        self._sign()
 
-    def write_as(self, user: str) -> None:
-        """From now on transactions are signed with this user and the client's name, or its address without one."""
+    def _sign(self) -> None:
+        """From now on transactions are signed with the user and the client's name, or its address without one."""
+        self.author = Author(self.user.name, self.name.decode("utf-8", "replace") or self.peer.addr)
+
+    def log_in(self, user: User) -> None:
+        """The client is that user from now on. Costs nothing when it has been."""
+        if user is self.user and self.authenticated:
+            return
+        self.authenticated = True
         self.user = user
-        self.author = Author(user, self.name.decode("utf-8", "replace") or self.peer.addr)
+        self._sign()
+        self.choose_table()
+
+    def log_out(self) -> None:
+        """The client has to log in, as a new one has."""
+        self.authenticated = False
+        self.user = self.executor.access.default_user
+        self._sign()
+        self.choose_table()
 
     def forget_watches(self) -> None:
         """UNWATCH."""

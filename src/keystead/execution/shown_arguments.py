@@ -12,6 +12,8 @@ def without_secrets(args: list[bytes]) -> list[bytes]:
             return [args[0], *[REDACTED] * (len(args) - 1)]
         case [b"hello", *_]:
             return _hello(args)
+        case [b"acl", b"setuser"]:
+            return [*args[:2], *[REDACTED] * (len(args) - 2)]
         case [b"config", b"set"]:
             return _config_set(args)
     return args

@@ -17,6 +17,7 @@ class Statistics:
         "commands_processed",
         "connections_received",
         "connections_rejected",
+        "denials",
         "errors",
         "expired_before",
         "keyspace_hits",
@@ -42,6 +43,8 @@ class Statistics:
         self.keyspace_misses = 0
         self.errors: Counter[str] = Counter()
         """Error replies by their first word."""
+        self.denials: Counter[str] = Counter()
+        """What users were refused, by reason: auth, command, key, channel."""
         self.connections_received = 0
         self.connections_rejected = 0
         self.peak_clients = 0

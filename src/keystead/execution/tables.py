@@ -6,7 +6,12 @@
     MONITOR         listens; as a replica would be, it is kept from the data
     IN TRANSACTION  not a client's state: what EXEC runs
 
-What holds for the whole server (writes refused, a monitor listens, the slow log, latency tracking, a pause) is wrapped
+Those but the first are a set, of which there is one for users who may do everything and one for each other permissions:
+in it a command that is not always allowed is wrapped by the question whether it is now. So whoever may do everything is
+asked nothing, and pays nothing.
+
+What holds for the whole server (writes refused, a monitor listens, the slow log, latency tracking, the
+operation log, a pause) is wrapped
 around the runners it concerns when it begins and unwrapped when it ends. The tables are filled again in place, so no
 session need be visited and nothing is tested per command.
 
@@ -17,22 +22,44 @@ command. Below a millisecond everything is timed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar
+from weakref import WeakValueDictionary
 
 from keystead import resp
 from keystead.commands.declaration import Command
-from keystead.commands.table import Run, Table, Wrap, refuse_unknown
+from keystead.commands.table import Run, Table, Wrap, refuse_unknown, wrapped_runner
 from keystead.errors import CommandError
+from keystead.execution.guards import guarding, guarding_within_exec
 from keystead.execution.promise import Promise
 
 if TYPE_CHECKING:
+    from keystead.execution.permissions import Permissions
     from keystead.execution.session import Session
+    from keystead.execution.users import User
 
 RUN_IN_MULTI = frozenset(("exec", "discard", "multi", "watch", "quit", "reset"))
 """Commands that are not queued."""
 
 NO_AUTH = "NOAUTH Authentication required."
+
+
+class TableSet:
+    """The tables of clients who may do the same, one for each state after login."""
+
+    __slots__ = ("__weakref__", "in_transaction", "monitor", "multi", "normal")
+
+    def __init__(self, make: Callable[[], Table], make_multi: Callable[[], Table]) -> None:
+        self.normal = make()
+        self.multi = make_multi()
+        self.monitor = make()
+        self.in_transaction = make()
+
+    def of(self, session: Session) -> Table:
+        """The table of the session's state."""
+        if session.queued is not None:
+            return self.multi
+        return self.monitor if session.is_monitor else self.normal
 
 
 class Tables:
@@ -42,31 +69,51 @@ class Tables:
         self._registry = registry
         self._layers: dict[str, Wrap] = {}
         self.new = Table()
-        self.normal = Table()
-        self.multi = Table(breaking(refuse_unknown))
-        self.monitor = Table()
-        self.in_transaction = Table()
+        self.unrestricted = TableSet(Table, lambda: Table(breaking(refuse_unknown)))
+        self._restricted: WeakValueDictionary[Permissions, _RestrictedSet] = WeakValueDictionary()
+        """As long as a user has them."""
         self._refill()
+
+    @property
+    def normal(self) -> Table:
+        """What everybody uses who may do everything."""
+        return self.unrestricted.normal
 
     def of(self, session: Session) -> Table:
         """The table of the session's state."""
-        if not session.authenticated:
-            table = self.new
-        elif session.queued is not None:
-            table = self.multi
-        elif session.is_monitor:
-            table = self.monitor
-        else:
-            table = self.normal
+        table = self.of_user(session.user).of(session) if session.authenticated else self.new
         return table if session.reply_mode == "on" else _SilentTable(table)
+
+    def of_user(self, user: User) -> TableSet:
+        """The tables of the user's permissions; made when first asked for, shared by all who have the same."""
+        if user.tables is None:
+            permissions = user.permissions
+            if permissions.is_unrestricted:
+                user.tables = self.unrestricted
+            else:
+                found = self._restricted.get(permissions)
+                if found is None:
+                    found = self._restricted[permissions] = _RestrictedSet(self, permissions)
+                user.tables = found
+        return user.tables
+
+    def follow(self, session: Session) -> None:
+        """The session's user may do other things now. A client that wants no replies goes on to get none."""
+        if isinstance(session.table, _SilentTable):
+            session.table.stand_for(self.of_user(session.user).of(session) if session.authenticated else self.new)
+        else:
+            session.choose_table()
 
     # --- what holds for the whole server -----------------------------------------------------------------------------
 
-    ORDER: ClassVar = ("times", "slow_log", "latency", "refusal", "monitor", "pause")
+    ORDER: ClassVar = ("times", "slow_log", "latency", "refusal", "monitor", "operations", "pause")
     """Inside to outside: a paused command is neither refused nor shown to monitors before the pause ends."""
 
-    IN_TRANSACTION: ClassVar = ("times", "slow_log", "latency", "monitor")
+    IN_TRANSACTION: ClassVar = ("times", "slow_log", "latency", "monitor", "operations")
     """EXEC has been let through as a whole."""
+
+    REFUSING: ClassVar = ("operations",)
+    """What a client may not do before it has logged in is an operation, too."""
 
     QUEUEING: ClassVar = ("refusal", "queueing", "pause")
 
@@ -80,28 +127,106 @@ class Tables:
     def _refill(self) -> None:
         """Fill the tables again, in place."""
         commands = self._registry.values()
-        self.normal.fill(commands, self._wrap)
         self.new.fill(commands, self._wrap_before_login)
-        self.multi.fill(commands, self._wrap_in_multi, around=_breaking_unless_it_runs)
-        self.monitor.fill(commands, lambda command, run: self._wrap(command, keeping_from_data(command, run)))
-        self.in_transaction.fill(commands, lambda command, run: self._within(self.IN_TRANSACTION, command, run))
+        everything = self.unrestricted
+        everything.normal.fill(commands, self.wrap)
+        everything.multi.fill(commands, self.wrap_in_multi, around=breaking_unless_it_runs)
+        everything.monitor.fill(commands, self.wrap_for_monitor)
+        everything.in_transaction.fill(commands, self.wrap_in_transaction)
+        for restricted in self._restricted.values():
+            restricted.empty()
 
-    def _wrap(self, command: Command, run: Run) -> Run:
+    def wrap(self, command: Command, run: Run) -> Run:
+        """The runner in the normal state."""
         return self._within(self.ORDER, command, run)
 
     def _wrap_before_login(self, command: Command, run: Run) -> Run:
-        return self._wrap(command, run) if "no_auth" in command.flags else refusing_login(command)
+        if "no_auth" in command.flags:
+            return self.wrap(command, run)
+        return self._within(self.REFUSING, command, refusing_login(command))
 
-    def _wrap_in_multi(self, command: Command, run: Run) -> Run:
+    def wrap_in_multi(self, command: Command, run: Run) -> Run:
+        """The runner between MULTI and EXEC, but for what an error does to the transaction."""
         if command.name in RUN_IN_MULTI:
-            return breaking_by_arity(command, self._wrap(command, run))
+            return breaking_by_arity(command, self.wrap(command, run))
         return self._within(self.QUEUEING, command, queueing(command))
+
+    def wrap_for_monitor(self, command: Command, run: Run) -> Run:
+        """The runner for a client that listens."""
+        return keeping_from_data(command, self.wrap(command, run))
+
+    def wrap_in_transaction(self, command: Command, run: Run) -> Run:
+        """The runner within EXEC."""
+        return self._within(self.IN_TRANSACTION, command, run)
+
+    def find(self, name: bytes) -> Command | None:
+        """The declaration under the name as a client writes it."""
+        return self._registry.get(name.lower())
 
     def _within(self, names: Iterable[str], command: Command, run: Run) -> Run:
         for name in names:
             decorate = self._layers.get(name)
             if decorate is not None:
                 run = decorate(command, run)
+        return run
+
+
+class _RestrictedSet(TableSet):
+    """The tables of users who may not do everything.
+
+    A command's runner is made when it is first used, and all are thrown away when what is around them changes: with a
+    thousand users of different permissions, the begin of MONITOR must not take a second.
+    """
+
+    __slots__ = ("_tables",)
+
+    def __init__(self, tables: Tables, permissions: Permissions) -> None:
+        guard = guarding(permissions)
+
+        def guarded(wrap: Wrap) -> Wrap:
+            return lambda command, run: guard(command, wrap(command, run))
+
+        within_exec = guarding_within_exec(permissions)
+        self.normal = _TableAsUsed(tables.find, guarded(tables.wrap))
+        self.multi = _TableAsUsed(
+            tables.find, guarded(tables.wrap_in_multi), breaking_unless_it_runs, breaking(refuse_unknown)
+        )
+        self.monitor = _TableAsUsed(tables.find, guarded(tables.wrap_for_monitor))
+        self.in_transaction = _TableAsUsed(
+            tables.find, lambda command, run: within_exec(command, tables.wrap_in_transaction(command, run))
+        )
+
+    def empty(self) -> None:
+        """What is around the runners has changed: make them anew."""
+        for table in (self.normal, self.multi, self.monitor, self.in_transaction):
+            table.clear()
+
+
+class _TableAsUsed(Table):
+    """A table into which a command comes when it is first used; in capitals or small letters, as it is written."""
+
+    __slots__ = ("_around", "_find", "_wrap")
+
+    def __init__(
+        self,
+        find: Callable[[bytes], Command | None],
+        wrap: Wrap,
+        around: Wrap | None = None,
+        unknown: Run | None = None,
+    ) -> None:
+        super().__init__(unknown)
+        self._find = find
+        self._wrap = wrap
+        self._around = around
+
+    def __missing__(self, name: bytes) -> Run:
+        command = self._find(name)
+        if command is None:
+            return self.unknown
+        run = wrapped_runner(command, self._wrap)
+        if self._around is not None:
+            run = self._around(command, run)
+        self[name.lower()] = self[name.upper()] = run
         return run
 
 
@@ -144,7 +269,8 @@ def breaking(run: Run) -> Run:
     return guarded
 
 
-def _breaking_unless_it_runs(command: Command, run: Run) -> Run:
+def breaking_unless_it_runs(command: Command, run: Run) -> Run:
+    """An error of what would have been queued makes EXEC refuse the transaction."""
     return run if command.name in RUN_IN_MULTI else breaking(run)
 
 
@@ -163,6 +289,8 @@ def keeping_from_data(command: Command, run: Run) -> Run:
     """Redis treats a monitor as a replica, and those have no business with keys."""
 
     def kept(session: Session, args: list[bytes]) -> bytes | Promise:
+        if not command.accepts(len(args)):
+            raise CommandError(command.arity_error)
         raise CommandError("ERR Replica can't interact with the keyspace")
 
     return kept if command.flags & {"write", "readonly"} else run
@@ -178,6 +306,10 @@ class _SilentTable(Table):
 
     def __init__(self, table: Table) -> None:
         super().__init__()
+        self._table = table
+
+    def stand_for(self, table: Table) -> None:
+        """Run what that table says from now on."""
         self._table = table
 
     def __missing__(self, name: bytes) -> Run:

@@ -1,7 +1,8 @@
 """The Redis protocol, without I/O: bytes in, commands out; Python values in, bytes out.
 
 `requests` owns the request grammar, `inline` its human-typed form, `plain` a faster road for the plainest chunks of it,
-`replies` the encoders of RESP2 and RESP3. Nothing here knows a socket, a command's meaning or the store.
+`runs` one that is faster still for one command many times over, `replies` the encoders of RESP2 and RESP3. Nothing here
+knows a socket, a command's meaning or the store.
 """
 
 from keystead.resp.replies import (
@@ -34,9 +35,11 @@ from keystead.resp.requests import (
     QueryBufferExceeded,
     RequestParser,
 )
+from keystead.resp.runs import LEAST_RUN_BYTES, Run
 
 __all__ = [
     "EMPTY_ARRAY",
+    "LEAST_RUN_BYTES",
     "NULL2",
     "NULL3",
     "NULL_ARRAY",
@@ -55,6 +58,7 @@ __all__ = [
     "QueryBufferExceeded",
     "Reply",
     "RequestParser",
+    "Run",
     "Verbatim",
     "bulk",
     "encode2",

@@ -42,7 +42,8 @@ _reader = hiredis.Reader(notEnoughData=_NOTHING)
 _MOST_HEADS = 2048
 _LONGEST_HEAD = 48
 _heads: dict[bytes, tuple[bytes, int]] = {}
-_lengths = {b"$%d" % length: length for length in range(LARGEST_SINGLE)}
+LENGTHS = {b"$%d" % length: length for length in range(1024)}
+"""Headers of bulk strings, as they are nearly always written, and what they say."""
 _counts = {b"*%d" % count: count for count in range(1, LARGEST_SINGLE // 6)}
 
 
@@ -70,7 +71,7 @@ def _known(data: bytes) -> list[bytes] | None:
         known = _heads.get(pieces[0])
         if known is not None:
             _, second, length, third, end = pieces
-            if len(second) == known[1] and len(third) == _lengths.get(length, -1) and not end:
+            if len(second) == known[1] and len(third) == LENGTHS.get(length, -1) and not end:
                 return [known[0], second, third]
     return None
 
@@ -82,7 +83,7 @@ def _single(data: bytes) -> list[bytes] | None:
     if (
         2 * _counts.get(pieces[0], -1) + 2 == len(pieces)
         and not pieces[-1]
-        and list(map(len, arguments)) == list(map(_lengths.get, pieces[1:-1:2]))
+        and list(map(len, arguments)) == list(map(LENGTHS.get, pieces[1:-1:2]))
     ):
         _remember_head(arguments)
         return arguments

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from sys import maxsize
 
 from keystead.resp.inline import split_arguments
-from keystead.resp.plain import LARGEST_PLAIN_ARRAY, LARGEST_PLAIN_CHUNK, parse_plain
+from keystead.resp.plain import LARGEST_PLAIN_ARRAY, LARGEST_PLAIN_CHUNK, LENGTHS, parse_plain
+from keystead.resp.runs import Run, parse_run
 
 _STAR, _DOLLAR, _CR = b"*$\r"
 _INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}").fullmatch
 _COUNTS = {b"*%d" % count: count for count in range(1, 100)}
-_LENGTHS = {b"$%d" % length: length for length in range(1024)}
 
 # A read that fills the buffer nearly always ends within a command.
 _FULL_READ_BYTES = 16384
@@ -94,8 +94,8 @@ class RequestParser:
     @limits.setter
     def limits(self, limits: Limits) -> None:
         self._limits = limits
-        largest_known = len(_LENGTHS) - 1
-        self._lengths = _LENGTHS if limits.max_bulk_bytes >= largest_known else {}
+        largest_known = len(LENGTHS) - 1
+        self._lengths = LENGTHS if limits.max_bulk_bytes >= largest_known else {}
         self._plain_allowed = (
             not limits.before_login
             and limits.max_arguments >= LARGEST_PLAIN_ARRAY
@@ -120,6 +120,10 @@ class RequestParser:
             if commands is not None:
                 return commands
         return self._feed(data)
+
+    def run_of(self, data: bytes) -> Run | None:
+        """The commands of `data` if they are a run and nothing else (see runs). None changes nothing: feed() it."""
+        return parse_run(data) if self._plain and len(data) < _FULL_READ_BYTES else None
 
     def _feed(self, data: bytes) -> list[list[bytes]]:
         commands: list[list[bytes]] = []

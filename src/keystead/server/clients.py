@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 MAX_CLIENTS_REACHED = resp.error("ERR max number of clients reached")
 DENIED = resp.error(
-    "DENIED Keystead is running in protected mode: no password is set, so only clients on its own machine are "
-    "served. To serve others, set a password (requirepass), or, if the network is trusted, turn protected-mode "
-    "off in the configuration or with 'CONFIG SET protected-mode no' from the machine itself."
+    "DENIED Keystead is running in protected mode: nobody has to log in, so only clients on its own machine are "
+    "served. To serve others, make users (keystead user add) or set a password (requirepass), or, if the network is "
+    "trusted, turn protected-mode off in the configuration or with 'CONFIG SET protected-mode no' from the machine "
+    "itself."
 )
 
 
@@ -80,7 +81,8 @@ class Clients:
     def refusal(self, connection: Connection) -> bytes | None:
         """Why this client is not served, as an error reply; None when it is."""
         settings = self.executor.settings
-        if settings.protected_mode and not self.executor.access.requires_password and not connection.is_local:
+        is_open = not self.executor.access.requires_password and not settings.insecure
+        if settings.protected_mode and is_open and not connection.is_local:
             return DENIED
         if len(self.connections) >= settings.max_clients:
             return MAX_CLIENTS_REACHED

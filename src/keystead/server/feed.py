@@ -1,9 +1,9 @@
 """The change feed: hands what becomes durable to whoever follows, and what has been from the log's past.
 
 Turns are gathered for a few milliseconds into batches, and the newest batches are kept, up to a bound. A follower is a
-cursor: it takes one batch after another, at its own pace. So no follower has a backlog, and a slow one neither grows the
-server nor delays others: when the batches have moved on without it, it reads what it missed from the log, in another
-process, and comes back. A batch is encoded once, for all followers of the same filter.
+cursor: it takes one batch after another, at its own pace. So no follower has a backlog, and a slow one neither grows
+the server nor delays others: when the batches have moved on without it, it reads what it missed from the log, in
+another process, and comes back. A batch is encoded once, for all followers of the same filter.
 
 Owns: the batches, the followers' cursors. Must not know: HTTP, which events there are.
 """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import stat
 import sys
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from keystead.errors import ConfigurationError, PortTaken
 
@@ -16,33 +18,50 @@ if TYPE_CHECKING:
     from keystead.config.settings import Settings
 
 
-def bind(settings: Settings) -> list[socket.socket]:
+Protocol: TypeAlias = Literal["resp", "http"]
+
+
+class Listener(NamedTuple):
+    """A bound socket, and what is spoken on it."""
+
+    socket: socket.socket
+    protocol: Protocol
+    tls: bool = False
+
+    def __str__(self) -> str:
+        """The address as people write it, and what is special about it."""
+        address = described(self.socket)
+        if self.protocol == "http":
+            return f"{'https' if self.tls else 'http'}://{address}"
+        return address + (" (TLS)" if self.tls else "")
+
+
+def bind(settings: Settings) -> list[Listener]:
     """Sockets bound to every address of *settings*, not listening yet. PortTaken, ConfigurationError."""
-    sockets: list[socket.socket] = []
+    found: list[Listener] = []
     try:
-        if settings.port:
-            sockets += [bind_tcp(host, settings.port, settings.tcp_keepalive_s) for host in settings.hosts]
+        for host, port, protocol, tls in places(settings):
+            found.append(Listener(bind_tcp(host, port, settings.tcp_keepalive_s), protocol, tls))
         if settings.unix_path is not None:
-            sockets.append(bind_unix(settings.unix_path, settings.unix_mode))
+            found.append(Listener(bind_unix(settings.unix_path, settings.unix_mode), "resp"))
     except BaseException:
-        close(sockets)
+        close(found)
         raise
-    if not sockets and not settings.http_port:
-        raise ConfigurationError("there is no address to listen on: port and http-port are 0 and unix is not set")
-    return sockets
+    if not found:
+        raise ConfigurationError("there is no address to listen on: every port is 0 and unix is not set")
+    return found
 
 
-def bind_http(settings: Settings) -> list[socket.socket]:
-    """Sockets bound to every HTTP address of *settings*, not listening yet. PortTaken, ConfigurationError."""
-    sockets: list[socket.socket] = []
-    try:
-        if settings.http_port:
-            hosts = settings.http_hosts or settings.hosts
-            sockets += [bind_tcp(host, settings.http_port, settings.tcp_keepalive_s) for host in hosts]
-    except BaseException:
-        close(sockets)
-        raise
-    return sockets
+def places(settings: Settings) -> list[tuple[str, int, Protocol, bool]]:
+    """Host, port, protocol and whether it is encrypted, of every TCP address of *settings*."""
+    resp: list[tuple[int, Protocol, bool]] = [(settings.port, "resp", False), (settings.tls_port, "resp", True)]
+    http: list[tuple[int, Protocol, bool]] = [
+        (settings.http_port, "http", False),
+        (settings.http_tls_port, "http", True),
+    ]
+    found = [(host, *place) for host, place in product(settings.hosts, resp)]
+    found += [(host, *place) for host, place in product(settings.http_hosts or settings.hosts, http)]
+    return [place for place in found if place[1]]
 
 
 def bind_tcp(host: str, port: int, keepalive_s: int = 0) -> socket.socket:
@@ -100,18 +119,41 @@ def bind_unix(path: Path, mode: int) -> socket.socket:
     return listener
 
 
-def close(sockets: list[socket.socket]) -> None:
+def refuse_strangers(settings: Settings, requires_password: bool) -> None:
+    """Raise ConfigurationError when other machines could reach a store that asks nobody who he is."""
+    if requires_password or settings.insecure:
+        return
+    public = [host for host, *_ in places(settings) if not is_loopback(host)]
+    if public:
+        raise ConfigurationError(
+            f"nobody has to log in, so every machine that reaches {public[0]} could read and change everything. Make a "
+            "user (keystead user add NAME --role admin) or set a password (--requirepass-file PATH); or listen on "
+            "127.0.0.1 only; or, if every machine of the network may do everything, say so with --insecure"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address or name; a name that leads anywhere else, or nowhere, is not."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
+
+
+def close(listeners: list[Listener]) -> None:
     """Close them, and remove what the Unix ones left in the file system."""
-    remove_paths(sockets)
-    for listener in sockets:
-        listener.close()
+    remove_paths(listeners)
+    for listener in listeners:
+        listener.socket.close()
 
 
-def remove_paths(sockets: list[socket.socket]) -> None:
+def remove_paths(listeners: list[Listener]) -> None:
     """Remove the names of Unix sockets, which would outlive them. To be called before they are closed."""
-    for listener in sockets:
-        if listener.family == socket.AF_UNIX and listener.fileno() >= 0:
-            Path(listener.getsockname()).unlink(missing_ok=True)
+    for listener in listeners:
+        bound = listener.socket
+        if bound.family == socket.AF_UNIX and bound.fileno() >= 0:
+            Path(bound.getsockname()).unlink(missing_ok=True)
 
 
 def described(listener: socket.socket) -> str:

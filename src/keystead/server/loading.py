@@ -6,6 +6,7 @@ When the store is ready each of these connections becomes an ordinary one, with 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from keystead import resp
@@ -19,10 +20,13 @@ LOADING = resp.error("LOADING Keystead is loading the dataset in memory")
 
 
 class LoadingConnection(asyncio.Protocol):
-    """One client that came too early. `waiting` is the set of all of them."""
+    """One client that came too early. `waiting` is the set of all of them, `become` makes the ordinary connection."""
 
-    def __init__(self, waiting: set[LoadingConnection]) -> None:
+    def __init__(
+        self, waiting: set[LoadingConnection], become: Callable[[Clients, RequestParser], Connection] = Connection
+    ) -> None:
         self._waiting = waiting
+        self._become = become
         self._parser = RequestParser(Limits(before_login=True))
         self._transport: asyncio.Transport
 
@@ -49,7 +53,7 @@ class LoadingConnection(asyncio.Protocol):
         """From now on this client is served."""
         self._waiting.discard(self)
         if not self._transport.is_closing():
-            connection = Connection(clients, self._parser)
+            connection = self._become(clients, self._parser)
             self._transport.set_protocol(connection)
             connection.connection_made(self._transport)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 from keystead import resp
 from keystead.errors import DiskFailure
-from keystead.resp import Limits, ProtocolError, QueryBufferExceeded, RequestParser
+from keystead.resp import LEAST_RUN_BYTES, Limits, ProtocolError, QueryBufferExceeded, RequestParser, Run
 from keystead.server.peers import named
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ class Connection(asyncio.BufferedProtocol):
         "session",
     )
 
+    protocol = "resp"
+
     def __init__(self, clients: Clients, parser: RequestParser | None = None) -> None:
         self._clients = clients
         self._turns = clients.turns
@@ -106,7 +108,7 @@ class Connection(asyncio.BufferedProtocol):
             self._statistics.connections_rejected += 1
             self._ended = True
             self._write(refusal)
-            self._transport.close()
+            self._close()
             return
         self._clients.connections.add(self)
         self.session = self._clients.executor.open_session(self)
@@ -130,8 +132,9 @@ class Connection(asyncio.BufferedProtocol):
         self._statistics.net_input_bytes += nbytes
         if nbytes == READ_BYTES:
             self._yield_turn()
+        data = bytes(_view[:nbytes])
         try:
-            commands = self._parser.feed(bytes(_view[:nbytes]))
+            commands = (nbytes > LEAST_RUN_BYTES and self._parser.run_of(data)) or self._parser.feed(data)
         except ProtocolError as error:
             self._refuse_input(error)
             return
@@ -353,7 +356,11 @@ class Connection(asyncio.BufferedProtocol):
         if not self._held and self._promise is None:
             self._clients.flush()
             self._write(self._farewell)
-            self._transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close when what was written has gone."""
+        self._transport.close()
 
     # --- for the session (its Peer) and the server -------------------------------------------------------------------
 
@@ -403,6 +410,6 @@ class Connection(asyncio.BufferedProtocol):
             self._end_input()
 
 
-def _batches(commands: list[list[bytes]]) -> deque[Iterator[list[bytes]]]:
+def _batches(commands: list[list[bytes]] | Run) -> deque[Iterator[list[bytes]]]:
     starts = range(0, len(commands), BATCH_COMMANDS)
     return deque(iter(commands[start : start + BATCH_COMMANDS]) for start in starts)

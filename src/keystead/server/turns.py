@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from keystead.errors import DiskFailure
+from keystead.server.meters import Meters
 
 if TYPE_CHECKING:
     import asyncio
@@ -56,6 +57,7 @@ class Turns:
         self._on_failure = on_failure
         self._clock_s = clock_s
         self.helper: Syncer | None = None
+        self.meters = Meters()
         self.flush: Callable[[], None] = lambda: None
         """Writes the replies that did not have to wait."""
         self.plain_reads = False
@@ -134,7 +136,9 @@ class Turns:
         try:
             # First into the log, all of the turn as one frame …
             if engine.ops:
+                first = engine.log.next_sequence
                 engine.end_turn()
+                self.meters.turn_ended(self._clock_s(), engine.log.next_sequence - first, engine.options.fsync)
             # … then onto the disk. While one sync is under way the log grows; the next sync covers all of it.
             if engine.options.fsync == "always" and self._ticket is None:
                 self._sync()
@@ -151,7 +155,8 @@ class Turns:
             syncs, began_s = self._engine.log.syncs, self._clock_s()
             self._engine.sync()
             if self._engine.log.syncs > syncs:  # else there was nothing to sync, which is no measure of the disk
-                self._average_s += _WEIGHT * (self._clock_s() - began_s - self._average_s)
+                self.meters.sync_began()
+                self._measure(began_s)
         else:
             self._begin_elsewhere()
 
@@ -179,6 +184,7 @@ class Turns:
         if ticket is not None:
             assert self.helper is not None, "only a server without a helper syncs in place always"
             self._ticket = ticket
+            self.meters.sync_began()
             self._covered, self._waiting = self._waiting, []
             self._began_s = self._clock_s()
             self.helper.request(ticket.descriptors)
@@ -188,13 +194,18 @@ class Turns:
         ticket = self._ticket
         if ticket is None or self._failed:
             return
-        self._average_s += _WEIGHT * (self._clock_s() - self._began_s - self._average_s)
+        self._measure(self._began_s)
         self._engine.finish_sync(ticket)
         self._ticket = None
         covered, self._covered = self._covered, []
         self._release(covered)
         if self._engine.ops or self._engine.open_turn - 1 > ticket.turn:
             self.schedule()  # not at once: whoever is ready to be read now belongs to the next sync
+
+    def _measure(self, began_s: float) -> None:
+        now_s = self._clock_s()
+        self._average_s += _WEIGHT * (now_s - began_s - self._average_s)
+        self.meters.sync_done(began_s, now_s)
 
     def _release(self, held: list[tuple[Waiter, bytes]]) -> None:
         self.flush()  # what the same clients were replied before they had to wait

@@ -1,7 +1,7 @@
 """The FastAPI application: every route that is not lean, and the OpenAPI document of them all.
 
 Imported in a thread after the store serves (see server), never with `keystead` or by the embedded store. A router joins
-by one line in ROUTERS.
+by one line in `_routers`.
 """
 
 from __future__ import annotations

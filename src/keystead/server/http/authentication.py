@@ -10,10 +10,13 @@ import binascii
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from keystead.server.http.problems import CHALLENGE, Problem
+from keystead.execution.logins import TooManyLogins
+from keystead.execution.users import DEFAULT_NAME
+from keystead.server.http.problems import CHALLENGE, Problem, unavailable
 
 if TYPE_CHECKING:
     from keystead.execution.access import Access
+    from keystead.execution.users import User
     from keystead.server.http.requests import Request
 
 FAILURES_ALLOWED = 10
@@ -57,7 +60,7 @@ class Throttle:
 
 
 class Authentication:
-    """Logs the sessions of requests in."""
+    """Logs the sessions of requests in. Each request says anew who asks; without credentials it is the default user."""
 
     def __init__(self, access: Access, clock_s: Callable[[], float]) -> None:
         self._access = access
@@ -68,29 +71,48 @@ class Authentication:
         the problem."""
         given = request.headers.get(b"authorization")
         if given is None:
-            checked(
-                _unauthorized("Log in: this server asks for a password.") if self._access.requires_password else None
-            )
+            certified = self._access.certified(request.connection.certified_name)
+            if certified is None and self._access.requires_password:
+                checked(_unauthorized("Log in: this server asks for a user and a password, or for a token."))
+            else:
+                self._admit(request, certified or self._access.default_user, checked)
             return
-        scheme, _, credentials = given.partition(b" ")
-        address = request.connection.host
-        waits_s = self._throttle.waits_s(address)
+        waits_s = self._throttle.waits_s(request.connection.host)
         if waits_s:
             checked(_too_many(waits_s))
             return
-        if scheme.lower() != b"basic":
+        scheme, _, credentials = given.partition(b" ")
+        if scheme.lower() == b"bearer":
+            self._admit(request, self._bearer(credentials.strip()), checked)
+        elif scheme.lower() == b"basic":
+            self._check_basic(request, credentials.strip(), checked)
+        else:
             checked(_unauthorized("Only the authentication schemes Basic and Bearer are known."))
-            return
+
+    def _bearer(self, token: bytes) -> User | None:
+        user = self._access.user_of_token(token)
+        if user is None and not self._access.requires_password:
+            return self._access.default_user  # whom any password fits, too: some clients cannot do without a token
+        return user
+
+    def _check_basic(self, request: Request, credentials: bytes, checked: Checked) -> None:
         try:
-            name, _, password = base64.b64decode(credentials.strip(), validate=True).partition(b":")
+            name, _, password = base64.b64decode(credentials, validate=True).partition(b":")
         except (ValueError, binascii.Error):
             checked(_unauthorized("The Basic credentials are not base64."))
             return
-        if self._access.is_granted(name or b"default", password):
-            checked(None)
+        try:
+            self._access.check(name or DEFAULT_NAME, password, lambda user: self._admit(request, user, checked))
+        except TooManyLogins as error:
+            checked(unavailable(error.text.partition(" ")[2]))
+
+    def _admit(self, request: Request, user: User | None, checked: Checked) -> None:
+        if user is None:
+            self._throttle.failed(request.connection.host)
+            checked(_unauthorized("The user, the password or the token is wrong."))
         else:
-            self._throttle.failed(address)
-            checked(_unauthorized("The user or the password is wrong."))
+            request.session.log_in(user)
+            checked(None)
 
 
 def _unauthorized(detail: str) -> Problem:

@@ -58,9 +58,11 @@ async def changes(request: Current) -> Response:
     return EventStream(await anext(events), events)
 
 
-def _may_read(session: Session) -> MayRead | None:  # noqa: ARG001  # every user may read every key so far
+def _may_read(session: Session) -> MayRead | None:
     """Which keys this client may be shown now; None for all."""
-    return None
+    # Of the permissions, not of the user: these never change, so what was chosen by them may be kept.
+    permissions = session.user.permissions
+    return None if permissions.may_read_all else permissions.may_read_key
 
 
 def _prefix(parameters: dict[str, str]) -> bytes:
@@ -102,14 +104,15 @@ def _position(engine: Engine, asked: str) -> Position:
             return Position(int(asked) + 1, 0)
         raise Problem(
             400,
-            "What to begin after must be an event's id, as in 1f0c3d5a77e1b2c4.42.1, the number of a transaction, or 0.",
+            "What to begin after must be an event's id, as in 1f0c3d5a77e1b2c4.42.1, "
+            "the number of a transaction, or 0.",
         )
     history, sequence, place = match.groups()
     if history != engine.history_id:
         raise Problem(
             409,
-            f"The event {asked} belongs to the history {history}, but this is the history {engine.history_id}: the store "
-            "was restored, or lost changes that were not synced. Read the keys anew, then follow from now on.",
+            f"The event {asked} belongs to the history {history}, but this is the history {engine.history_id}: the "
+            "store was restored, or lost changes that were not synced. Read the keys anew, then follow from now on.",
             members={"history": engine.history_id, "asked_history": history},
         )
     return Position(int(sequence), int(place))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from keystead.execution.change_events import Values
+from keystead.server.http.schemas import content, problem
 
 EXAMPLE = """\
 retry: 1000
@@ -23,18 +24,13 @@ def _parameter(name: str, description: str, schema: dict[str, Any], where: str =
     return {"name": name, "in": where, "required": False, "description": description, "schema": schema}
 
 
-def _problem(description: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {"application/problem+json": {"schema": {"type": "object"}}},
-    }
-
-
 DOCUMENT: dict[str, Any] = {
     "tags": ["changes"],
-    "description": "Every change that is durable, in the order of the log. The stream does not end by itself. An event's "
-    "id is the history's id, the transaction's sequence number and the place in the transaction; a client that connects "
-    "again with it as `Last-Event-ID` misses nothing and is told nothing twice.",
+    "description": (
+        "Every change that is durable, in the order of the log. The stream does not end by itself. An event's id is the "
+        "history's id, the transaction's sequence number and the place in the transaction; a client that connects again "
+        "with it as `Last-Event-ID` misses nothing and is told nothing twice."
+    ),
     "parameters": [
         _parameter(
             "since",
@@ -50,17 +46,20 @@ DOCUMENT: dict[str, Any] = {
             {"type": "string", "enum": list(get_args(Values)), "default": "none"},
         ),
         _parameter(
-            "Last-Event-ID", "The id of the last event that was received; wins over `since`.", {"type": "string"}, "header"
+            "Last-Event-ID",
+            "The id of the last event that was received; wins over `since`.",
+            {"type": "string"},
+            "header",
         ),
     ],
     "responses": {
         "200": {
             "description": "The events.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}},
+            "content": content({"type": "string"}, EXAMPLE, "text/event-stream"),
         },
-        "400": _problem("A parameter that is unknown, or has a value it cannot have."),
-        "401": _problem("Nobody is logged in, and somebody must be."),
-        "409": _problem("The id belongs to another history."),
-        "410": _problem("The history is not kept so far back."),
+        "400": problem("A parameter that is unknown, or has a value it cannot have."),
+        "401": problem("Nobody is logged in, and somebody must be."),
+        "409": problem("The id belongs to another history."),
+        "410": problem("The history is not kept so far back."),
     },
 }

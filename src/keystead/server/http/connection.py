@@ -66,6 +66,8 @@ KEPT_ALIVE = b"Connection: keep-alive\r\n\r\n"
 class Connection(asyncio.Protocol):
     """One client."""
 
+    protocol = "http"
+
     def __init__(self, server: HttpServer) -> None:
         self.server = server
         self.session: Session
@@ -91,6 +93,8 @@ class Connection(asyncio.Protocol):
         self._reading = True
         self.writing_paused = False
         """The client does not take its answers."""
+        self.certified_name: str | None = None
+        """The user whom a certificate of the client names."""
         self._written = 0
         self._served = 0
         self._deadline = _Deadline(server.now_s)
@@ -329,7 +333,7 @@ class Connection(asyncio.Protocol):
             elif answer is not None:
                 self.server.run(self._answer_later(request, answer))
         except Problem as problem:
-            self.answer(request, problem.response())
+            self.answer(request, request.response_to(problem))
         except Exception as failure:
             self.fail(request, failure)
 
@@ -337,7 +341,7 @@ class Connection(asyncio.Protocol):
         try:
             self.answer(request, await answer)
         except Problem as problem:
-            self.answer(request, problem.response())
+            self.answer(request, request.response_to(problem))
         except Exception as failure:
             self.fail(request, failure)
 
@@ -429,7 +433,14 @@ class Connection(asyncio.Protocol):
         if self._lingering and not self._eof and self._transport.can_write_eof():
             self._transport.write_eof()
         else:
-            self._transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._transport.close()
+
+    def _unwritten(self) -> int:
+        """Bytes of answers that the peer has not taken."""
+        return self._transport.get_write_buffer_size()
 
     def stop(self) -> None:
         """The server stops: what is being executed is still answered, what has not begun is not."""
@@ -445,7 +456,7 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         deadline = self._deadline
-        unread = self._transport.get_write_buffer_size()
+        unread = self._unwritten()
         if unread:
             if deadline.lasts_s("taken", self._written - unread, now_s) > STALLED_S:
                 self.kill()
@@ -464,7 +475,7 @@ class Connection(asyncio.Protocol):
             if request is not None and lasts_s > BODY_GRACE_S + request.received / BODY_BYTES_PER_S:
                 self._time_out(f"The body came slower than {BODY_BYTES_PER_S} bytes a second.")
         elif stage == "idle" and lasts_s > limits.http_idle_timeout_s > 0:
-            self._transport.close()
+            self._close()
 
     def _stage(self) -> str:
         if self._current is not None or self._checking:
@@ -480,7 +491,7 @@ class Connection(asyncio.Protocol):
             self._refuse(Problem(408, detail))
             self._go_on()
         else:
-            self._transport.close()  # it has not said a word
+            self._close()  # it has not said a word
 
     # --- for the session (its Peer) ----------------------------------------------------------------------------------
 
@@ -495,7 +506,7 @@ class Connection(asyncio.Protocol):
     def buffer_sizes(self) -> tuple[int, int]:
         """(bytes of input not executed, bytes of output not written)."""
         received = sum(request.received for request in self._requests)
-        return len(self._left) + received, self._transport.get_write_buffer_size()
+        return len(self._left) + received, self._unwritten()
 
 
 class _Deadline:

@@ -137,18 +137,22 @@ def _check_meant_empty(parameters: dict[str, str]) -> None:
 
 
 def _lifetime(parameters: dict[str, str]) -> list[bytes]:
+    if parameters.get("ttl") == "keep":
+        return [b"KEEPTTL"]
+    ttl_ms = ttl_ms_of(parameters, or_else="; or 'keep' for what is left")
+    return [] if ttl_ms is None else [b"PX", b"%d" % ttl_ms]
+
+
+def ttl_ms_of(parameters: dict[str, str], *, or_else: str = "") -> int | None:
+    """What ?ttl= says, in milliseconds; None without it. *or_else*: what else it might say."""
     given = parameters.get("ttl")
     if given is None:
-        return []
-    if given == "keep":
-        return [b"KEEPTTL"]
+        return None
     match = _DECIMAL.fullmatch(given)
     ttl_ms = int(match[1]) * 1000 + int((match[2] or "0").ljust(3, "0")) if match else 0
     if not ttl_ms:
-        raise Problem(
-            400, "The parameter 'ttl' must be seconds, such as 60 or 0.5, greater than 0; or 'keep' for what is left."
-        )
-    return [b"PX", b"%d" % ttl_ms]
+        raise Problem(400, f"The parameter 'ttl' must be seconds, such as 60 or 0.5, greater than 0{or_else}.")
+    return ttl_ms
 
 
 def _conditions(request: Request) -> tuple[Tags | None, Tags | None]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from keystead.server.http import health, keys
+from keystead.commands.declaration import REGISTRY
+from keystead.server.http import batch, commands, health, increments, keys, metrics, upstash
 from keystead.server.http.routes import Routes
 
 
 def lean_routes() -> Routes:
     """Every lean route."""
-    return Routes(exact=[*health.ROUTES], prefixes=[keys.ROUTE])
+    return Routes(
+        exact=[*health.ROUTES, metrics.ROUTE, batch.ROUTE, commands.ROUTE, *upstash.ROUTES],
+        prefixes=[keys.ROUTE, increments.ROUTE],
+        by_name=upstash.BY_COMMAND,
+        names=REGISTRY,
+    )

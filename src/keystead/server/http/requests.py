@@ -101,13 +101,18 @@ class Request:
             try:
                 executed(reply)
             except Problem as problem:
-                self.answer(problem.response())
+                self.answer(self.response_to(problem))
 
         self.calls.start(self.session, args, guarded)
 
     def answer(self, response: Response) -> None:
         """Give the answer: written at once, or when everything that it depends on is durable."""
         self.connection.answer(self, response)
+
+    def response_to(self, problem: Problem) -> Response:
+        """How *problem* is told where the request went."""
+        dialect = self.endpoint.dialect if self.endpoint is not None else None
+        return problem.response() if dialect is None else dialect.tell(problem)
 
     # --- parameters --------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ are the connection's, before any route, so they treat all alike.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from keystead.server.http.problems import Problem
@@ -21,6 +21,15 @@ Problem. A returned answer still waits until what its session was shown or chang
 SAFE_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 
 
+class Dialect(NamedTuple):
+    """The conventions of another API, for endpoints that follow it. Their parameters are its own, ?db= too."""
+
+    tell: Callable[[Problem], Response]
+    """The answer when something goes wrong."""
+    token_of: Callable[[Request], bytes | None]
+    """The token of a request that has no Authorization header."""
+
+
 class Endpoint(NamedTuple):
     """What a method of a path does."""
 
@@ -30,6 +39,7 @@ class Endpoint(NamedTuple):
     needs_login: bool = True
     any_host: bool = False
     """Probes may ask by any address: exempt from the list of hosts."""
+    dialect: Dialect | None = None
 
 
 class Route(NamedTuple):
@@ -52,14 +62,22 @@ class Route(NamedTuple):
 class Routes:
     """The lean routes, by path."""
 
-    def __init__(self, exact: list[Route], prefixes: list[Route]) -> None:
+    def __init__(
+        self, exact: list[Route], prefixes: list[Route], by_name: Route | None = None, names: Collection[bytes] = ()
+    ) -> None:
+        """*by_name* is the route of paths whose first piece is one of *names* (small letters), written in any way."""
         self._exact = {route.path: route for route in exact}
         self._prefixes = [(route.path, route) for route in prefixes]
-        self.all = [*exact, *prefixes]
+        self._by_name = by_name
+        self._names = frozenset(names)
+        self.all = [*exact, *prefixes, *([by_name] if by_name else [])]
 
     def find(self, path: bytes) -> Route | None:
         """The route of a raw path; None for those of the application."""
         for prefix, route in self._prefixes:
             if path.startswith(prefix):
                 return route
-        return self._exact.get(path)
+        found = self._exact.get(path)
+        if found is None and path[1:].partition(b"/")[0].lower() in self._names:
+            return self._by_name
+        return found

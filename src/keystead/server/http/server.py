@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from email.utils import formatdate
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from keystead.server.clients import DENIED
 from keystead.server.feed import Feed
@@ -33,11 +33,15 @@ if TYPE_CHECKING:
     from keystead.server.http.asgi import Application
     from keystead.server.http.connection import Connection
     from keystead.server.http.requests import Request
+    from keystead.server.http.routes import Dialect
     from keystead.server.turns import Turns
 
 log = logging.getLogger("keystead.http")
 
 DEADLINES_INTERVAL_S = 1.0
+
+RenderMetrics: TypeAlias = Callable[[str], tuple[str, bytes]]
+"""From an Accept header to (content type, text)."""
 
 
 class Readiness(NamedTuple):
@@ -68,6 +72,8 @@ class HttpServer:
         self.draining = False
         self._loading: float | None = 0.0  # the share that has been read; None when it is all there
         self.routes = lean_routes()
+        self.render_metrics: RenderMetrics | None = None
+        """Makes the page of metrics, once it has been imported."""
         self._application: asyncio.Future[Application] = loop.create_future()
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: Clients
@@ -101,12 +107,12 @@ class HttpServer:
         for connection in self.connections:
             connection.begin_session(self.executor.open_session(connection))
 
-    def import_application(self, importing: Callable[[], Application]) -> None:
-        """Have *importing* called in a thread; from then on its result answers what no lean route does."""
+    def import_application(self, importing: Callable[[], tuple[Application, RenderMetrics]]) -> None:
+        """Have *importing* called in a thread; from then on its results answer what no lean route does by itself."""
         self.run(self._import(importing))
 
-    async def _import(self, importing: Callable[[], Application]) -> None:
-        application = await self.loop.run_in_executor(None, importing)
+    async def _import(self, importing: Callable[[], tuple[Application, RenderMetrics]]) -> None:
+        application, self.render_metrics = await self.loop.run_in_executor(None, importing)
         gc.freeze()  # modules stay: no collection need look at them again
         self._application.set_result(application)
 
@@ -217,12 +223,21 @@ class HttpServer:
             percent = int(100 * self._loading)
             checked(unavailable(f"The store is being read: {percent} %.", members={"percent": percent}))
         else:
+            if endpoint is not None and endpoint.dialect is not None:
+                self._take_token(request, endpoint.dialect)
             self._authentication.check(request, checked)
+
+    def _take_token(self, request: Request, dialect: Dialect) -> None:
+        """A token given in another way is as good as a header's."""
+        token = dialect.token_of(request)
+        if token is not None:
+            request.headers.setdefault(b"authorization", b"Bearer " + token)
 
     def choose_database(self, request: Request) -> None:
         """The session's database for this request: what ?db= says, else 0."""
         number = 0
-        if b"db=" in request.query:
+        endpoint = request.endpoint
+        if b"db=" in request.query and (endpoint is None or endpoint.dialect is None):
             number = _database_number(request.query)
         request.session.db = self.executor.engine.databases[number]
 

@@ -1,0 +1,89 @@
+"""First answers to requests that carry a key of the client's own: a retry is answered by them, not executed again.
+
+Kept in the system keyspace, in the transaction of what they are the answer to: both are on disk, or neither is, so a
+retry after a lost reply, a restart or a crash finds the answer if and only if the request was executed. Forgotten after
+a day, by expiry.
+
+Owns: which user, which key, whether the request is the same one, how much is kept. Must not know: what an answer looks
+like, protocols.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from keystead.engine.engine import Engine
+    from keystead.execution.promise import Promise
+    from keystead.execution.session import Session
+
+KEPT_MS: Final = 24 * 3600 * 1000
+LONGEST_ANSWER_BYTES: Final = 256 << 10
+"""A longer answer is not kept, only that there was one."""
+MOST_BYTES: Final = 64 << 20
+"""Of all answers together; beyond it requests that carry a key are refused before they are executed."""
+PREFIX: Final = b"first-answer\0"
+
+
+class FirstAnswer(msgspec.Struct, array_like=True):
+    """What was answered, and to what."""
+
+    fingerprint: bytes
+    """Of the request."""
+    answer: bytes | None
+    """None when it was too long to be kept."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(FirstAnswer).decode
+
+
+class FirstAnswers:
+    """The answers of one store."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._under_way: dict[bytes, tuple[Session, Promise]] = {}
+
+    def find(self, session: Session, key: bytes) -> FirstAnswer | None:
+        """What this user's request of this key was answered. It may not be told before it is durable: the session has
+        to wait for it."""
+        kept = self._engine.system.keyspace.get(_name(session, key))
+        if kept is None:
+            return None
+        session.must_wait = True
+        return _decode(kept)
+
+    def is_under_way(self, session: Session, key: bytes) -> bool:
+        """Whether another request of this user and key waits to be executed. One whose client has gone never will."""
+        return _name(session, key) in self._alive()
+
+    def begin(self, session: Session, key: bytes, promise: Promise) -> None:
+        """The request waits; *promise*, which the session waits for, is resolved when it has been executed."""
+        self._under_way = self._alive()
+        self._under_way[_name(session, key)] = session, promise
+
+    def _alive(self) -> dict[bytes, tuple[Session, Promise]]:
+        return {
+            name: (session, promise)
+            for name, (session, promise) in self._under_way.items()
+            if session.waiting_for is promise
+        }
+
+    @property
+    def have_room(self) -> bool:
+        """Whether another answer may be kept."""
+        return self._engine.system.keyspace.payload_bytes < MOST_BYTES
+
+    def keep(self, session: Session, key: bytes, first: FirstAnswer) -> None:
+        """Record the answer, as part of the transaction that is being recorded."""
+        if first.answer is not None and len(first.answer) > LONGEST_ANSWER_BYTES:
+            first = FirstAnswer(first.fingerprint, None)
+        engine = self._engine
+        engine.system.keyspace.put(_name(session, key), _encode(first), engine.clock.now_ms + KEPT_MS)
+
+
+def _name(session: Session, key: bytes) -> bytes:
+    return b"%b%b\0%b" % (PREFIX, session.user.key, key)

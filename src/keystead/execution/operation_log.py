@@ -1,0 +1,108 @@
+"""The operation log: who did what to which key, when, and how it went; never with a value.
+
+While it is on, every runner is wrapped, also those of clients that are not logged in; off, it costs nothing. A record
+holds what the declaration calls a key and nothing else of the arguments, so no password can be in it. What becomes of a
+record is the *sink*'s business, which must return at once. Must not know: files, threads, formats.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from keystead.commands.declaration import Command
+from keystead.commands.key_positions import positions
+from keystead.commands.table import Run
+from keystead.errors import CommandError, OutOfMemory, WriteRefused
+from keystead.execution.promise import Promise
+
+if TYPE_CHECKING:
+    from keystead.execution.session import Session
+
+MOST_KEYS: Final = 16
+MOST_KEY_BYTES: Final = 256
+
+
+class Operation(NamedTuple):
+    """One command that ran or was refused."""
+
+    at_ns: int
+    """When it began; Unix time in nanoseconds."""
+    user: str
+    addr: str
+    client: bytes
+    """The name that the client gave itself, or nothing."""
+    protocol: str
+    db: int
+    command: str
+    keys: tuple[bytes, ...]
+    """Only the first ones, and only the beginning of long ones."""
+    key_count: int
+    result: str
+    """ok, or the first word of the error."""
+    duration_us: int
+    """Until there was a reply; waiting for the disk is not in it."""
+
+
+Sink = Callable[[Operation], None]
+
+
+class OperationLog:
+    """Makes records. `sink` takes them."""
+
+    def __init__(self) -> None:
+        self.sink: Sink = lambda _: None
+
+    def layer(self, command: Command, run: Run) -> Run:
+        """The runner with a record of each call."""
+        name = command.name.replace("|", " ").upper()
+        specs = command.key_specs
+        clock_ns, wall_ns = time.perf_counter_ns, time.time_ns
+
+        def logged(session: Session, args: list[bytes]) -> bytes | Promise:
+            at_ns, started_ns, db = wall_ns(), clock_ns(), session.db.number
+
+            def record(result: str) -> None:
+                found = positions(specs, args) if specs else ()
+                operation = Operation(
+                    at_ns,
+                    session.user.name,
+                    session.peer.addr,
+                    session.name,
+                    session.peer.protocol,
+                    db,
+                    name,
+                    tuple(args[at][:MOST_KEY_BYTES] for at in found[:MOST_KEYS]),
+                    len(found),
+                    result,
+                    (clock_ns() - started_ns) // 1000,
+                )
+                self.sink(operation)
+
+            try:
+                reply = run(session, args)
+            except Exception as failure:
+                record(_word(failure))
+                raise
+            if isinstance(reply, Promise):
+                reply.add_done(lambda promise: record(_outcome(promise.reply or b"")))
+            else:
+                record(_outcome(reply))
+            return reply
+
+        return logged
+
+
+def _outcome(reply: bytes) -> str:
+    if not reply.startswith(b"-"):
+        return "ok"
+    return reply[1:].split(maxsplit=1)[0].decode("ascii", "replace")
+
+
+def _word(failure: Exception) -> str:
+    if isinstance(failure, CommandError):
+        return failure.prefix
+    if isinstance(failure, WriteRefused):
+        return "OOM" if isinstance(failure, OutOfMemory) else "MISCONF"
+    return "ERR"
