@@ -27,9 +27,9 @@ def _parameter(name: str, description: str, schema: dict[str, Any], where: str =
 DOCUMENT: dict[str, Any] = {
     "tags": ["changes"],
     "description": (
-        "Every change that is durable, in the order of the log. The stream does not end by itself. An event's id is the "
-        "history's id, the transaction's sequence number and the place in the transaction; a client that connects again "
-        "with it as `Last-Event-ID` misses nothing and is told nothing twice."
+        "Every change that is durable, in the order of the log. The stream does not end by itself. An event's id is "
+        "the history's id, the transaction's sequence number and the place in the transaction; a client that connects "
+        "again with it as `Last-Event-ID` misses nothing and is told nothing twice."
     ),
     "parameters": [
         _parameter(
