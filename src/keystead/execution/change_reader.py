@@ -119,7 +119,7 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read(1)
+    os.read(sys.stdin.fileno(), 1)  # not by the buffer: its lock would be held when the interpreter ends
     os._exit(1)
 
 

@@ -143,8 +143,6 @@ class Feed:
         self._history = b""
         self.followers = 0
         self._attached = False
-        self._settles_with = 0
-        """The last turn committed before anybody followed: until it is durable nobody is told anything."""
         self._batches: list[Batch] = []
         """In order, without a gap."""
         self._next = 0
@@ -160,7 +158,6 @@ class Feed:
     def _attach(self) -> None:
         if not self._attached:
             self._next = self._engine.follow(self._deliver)
-            self._settles_with = self._engine.open_turn - 1
             self._attached = True
             self._history = self._engine.history_id.encode()
             self._schedule()
@@ -233,10 +230,12 @@ class Feed:
         is no place. Ends only when it cannot go on without a gap. BrokenEvent. DiskFailure."""
         self._attach()
         self.followers += 1
+        # What is in the log now must be durable first: it may be read there, and now is behind it.
+        now, settles_with = Position(self._engine.log.next_sequence, 0), self._engine.open_turn - 1
         try:
-            while self._engine.durable_turn < self._settles_with:
+            while self._engine.durable_turn < settles_with:
                 await self._more.wait()
-            async with aclosing(self._told(follower, start or Position(self._next, 0))) as events:
+            async with aclosing(self._told(follower, start or now)) as events:
                 async for data in events:
                     yield data
         finally:

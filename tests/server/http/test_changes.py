@@ -50,6 +50,7 @@ def test_every_kind_of_change_is_told_with_its_values(
         redis_door.call("SELECT", "3")
         redis_door.call("SET", b"\xff\0", b"\xfe")
         redis_door.call("SWAPDB", "3", "4")
+        redis_door.call("SELECT", "4")
         redis_door.call("FLUSHDB")
         told = stream.changes(8)
     assert shown(told) == [
@@ -65,7 +66,7 @@ def test_every_kind_of_change_is_told_with_its_values(
     assert told[1].data["expires_at_ms"] == 9_000_000_000_000
     assert "expires_at_ms" not in told[2].data
     assert (told[3].data["offset"], told[3].data["length"]) == (1, 1)
-    assert [each.data["db"] for each in told] == [0, 0, 0, 0, 0, 3, 3, 3]
+    assert [each.data["db"] for each in told] == [0, 0, 0, 0, 0, 3, 3, 4]
     assert told[6].data["swapped_with"] == 4
     assert {each.data["user"] for each in told} == {"default"}
     sequences = [int(each.id.split(".")[1]) for each in told]
