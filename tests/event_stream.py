@@ -62,7 +62,9 @@ class EventStream:
         status = self._file.readline()
         while self._file.readline() not in (b"\r\n", b""):
             pass
-        assert status.startswith(b"HTTP/1.1 200"), status
+        if not status.startswith(b"HTTP/1.1 200"):
+            self.close()
+            raise AssertionError(status)
         self._text = b""
 
     def __iter__(self) -> EventStream:

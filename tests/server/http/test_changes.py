@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,7 +14,7 @@ from http_client import HttpConnection
 from servers import HttpServer, running, start_keystead_http
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from wire import SocketConnection
@@ -172,7 +172,7 @@ def test_a_slow_reader_misses_nothing_and_delays_nobody(
 ) -> None:
     """Much more than the server keeps for it is written before it begins to read."""
     rounds, value = 300, bytes(100_000)
-    with follow("values=base64url", receive_bytes=4096) as slow, follow("prefix=k") as quick:
+    with follow("values=base64url", receive_bytes=65536) as slow, follow("prefix=k") as quick:
         for number in range(rounds):
             redis_door.call("SET", f"k{number}", value)
         redis_door.call("SET", "kend", "")
@@ -239,7 +239,8 @@ def test_a_follower_goes_on_after_a_restart_without_a_gap_or_a_repeat(tmp_path: 
         with running(start_keystead_http(tmp_path / "data")) as server:
             with EventStream(server.http_address, "values=text" + ("" if last_id else "&since=0"), last_id) as stream:
                 if numbers:
-                    caught_up = server.connect().call("GET", "n").value
+                    with contextlib.closing(server.connect()) as redis:
+                        caught_up = redis.call("GET", "n").value
                     while numbers[-1] < int(caught_up):
                         take(stream, ids, numbers)
                     written = numbers[-1]
@@ -263,36 +264,48 @@ def take(stream: EventStream, ids: list[str], numbers: list[int]) -> None:
 
 
 def test_what_is_not_kept_any_more_cannot_be_asked_for(tmp_path: Path) -> None:
-    options = ("--history-max-age", "0s", "--history-max-bytes", "0", "--segment-size", "1mb")
-    with running(start_keystead_http(tmp_path / "data", *options)) as server:
-        http, redis = HttpConnection(server.http_address), server.connect()
+    options = ("--history-max-age", "0s", "--history-max-bytes", "0")
+    with running(start_keystead_http(tmp_path / "data", *options)) as server, contextlib.ExitStack() as stack:
+        redis = stack.enter_context(contextlib.closing(server.connect()))
         with EventStream(server.http_address) as stream:
             begin = next(stream).id
-        answer = None
-        for _ in range(200):  # each a good deal of a segment, so that checkpoints are made and history dropped
-            for _ in range(10):
-                redis.call("SET", "k", bytes(100_000))
-            redis.call("BGSAVE")
-            http.send("GET", f"/v1/changes?since={begin}")
-            with contextlib.closing(EventStream(server.http_address)):
-                pass
-            answer = first_answer(server, begin)
-            http.close()
-            if answer is not None:
-                break
-        assert answer is not None, "the history was never dropped"
-        first_id = answer["first_id"]
-        assert "410" in str(answer["status"])
-        with EventStream(server.http_address, f"since={first_id}") as stream:
+        slow = stack.enter_context(EventStream(server.http_address, "values=base64url&since=0", receive_bytes=65536))
+        problem = None
+        for _ in range(300):  # more than the server keeps for the slow one
+            redis.call("SET", "k", bytes(100_000))
+        while problem is None:
+            redis.call("SET", "k", "v")
+            redis.call("BGSAVE")  # unless one is under way
+            problem = refusal(server, begin)
+        assert problem["status"] == 410
+        floor = int(problem["first_id"].split(".")[1])
+        assert str(floor) in problem["detail"]
+        with EventStream(server.http_address, f"since={problem['first_id']}") as stream:
             redis.call("SET", "end", "")
-            assert stream.changes_until(b"end") is not None
+            told = stream.changes_until(b"end")
+            assert not told or int(told[0].id.split(".")[1]) == floor
+        # Whoever was reading when the history was dropped is told everything, or that there is a gap: then it ends.
+        told = list(until_end_or(slow, b"end"))
+        changes = [each for each in told if each.name == "message"]
+        assert [each.id.split(".")[1] for each in changes] == [str(number + 1) for number in range(len(changes))]
+        if told[-1].name == "gone":
+            assert refusal(server, slow.last_id) is not None
 
 
-def first_answer(server: HttpServer, since: str) -> dict[str, object] | None:
+def until_end_or(stream: EventStream, key: bytes) -> Iterator[Told]:
+    for told in stream:
+        yield told
+        if told.key == key:
+            return
+
+
+def refusal(server: HttpServer, since: str) -> dict[str, Any] | None:
     """The problem, when following from there is refused."""
     try:
         EventStream(server.http_address, f"since={since}").close()
     except AssertionError:
-        problem: dict[str, object] = HttpConnection(server.http_address).ask("GET", f"/v1/changes?since={since}").json
+        http = HttpConnection(server.http_address)
+        problem: dict[str, Any] = http.ask("GET", f"/v1/changes?since={since}").json
+        http.close()
         return problem
     return None
