@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from keystead.engine.background import InlineBackground, Task
 from keystead.engine.engine import Engine, Options
+from keystead.engine.expiries import expiry_of
 from keystead.engine.keyspace import SYSTEM_KEYSPACE
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def state_of(engine: Engine) -> State:
     """What is in memory."""
     return tuple(
         {
-            key: (bytes(value), expires.get(key, 0))
+            key: (bytes(value), expiry_of(expires, key))
             for shard, expires in zip(database.keyspace.shards, database.keyspace.expires, strict=True)
             for key, value in shard.items()
         }
@@ -80,7 +81,7 @@ def state_of_view(view: View) -> State:
     keyspaces = [view.keyspaces.get(number) for number in (*view.databases, SYSTEM_KEYSPACE)]
     return tuple(
         {
-            key: (bytes(value), expires.get(key, 0))
+            key: (bytes(value), expiry_of(expires, key))
             for shard, expires in zip(keyspace.shards, keyspace.expires, strict=True)
             for key, value in shard.items()
         }

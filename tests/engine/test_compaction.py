@@ -20,6 +20,7 @@ from keystead.engine.background import InlineBackground
 from keystead.engine.checkpoint import read_checkpoint
 from keystead.engine.compaction import NO_SPACE_STATUS, compact, compacting
 from keystead.engine.engine import Engine, Options
+from keystead.engine.expiries import expiry_of
 from keystead.engine.files import Directory
 from keystead.engine.format import checkpoint_name
 from keystead.engine.maintenance import Maintenance
@@ -85,7 +86,7 @@ def state_in(disk: SimulatedDisk, record: CheckpointRecord) -> dict[int, dict[by
         pass
     return {
         number: {
-            key: (bytes(value), expires.get(key, 0))
+            key: (bytes(value), expiry_of(expires, key))
             for shard, expires in zip(keyspace.shards, keyspace.expires, strict=True)
             for key, value in shard.items()
         }

@@ -16,9 +16,10 @@ from xxhash import xxh3_64_intdigest
 from keystead.engine import operations as op
 from keystead.engine.before_images import Unpatch
 from keystead.engine.clock import Clock
+from keystead.engine.expiries import EXPIRY_OVERHEAD_BYTES
 from keystead.engine.key_index import KeyIndex
 from keystead.engine.keyspace import SHARD_SHIFT, SHARDS, Keyspace
-from keystead.engine.values import EXPIRY_OVERHEAD_BYTES, KEY_OVERHEAD_BYTES
+from keystead.engine.values import KEY_OVERHEAD_BYTES
 
 SEED = 7
 
@@ -155,8 +156,9 @@ def test_expiry_in_slices_removes_what_is_due_and_no_more(recorded: Recorded) ->
     for i in range(3000):
         keyspace.put(b"%d" % i, b"", START_MS + 5 + i % 2)
     recorded.pass_time(5)
-    fullest = max(range(SHARDS), key=lambda i: len(keyspace.expires[i]))
-    due = sum(at_ms <= recorded.clock.now_ms for at_ms in keyspace.expires[fullest].values())
+    due_in = [0 if expires is None else len(list(expires.due(recorded.clock.now_ms))) for expires in keyspace.expires]
+    due = max(due_in)
+    fullest = due_in.index(due)
     assert due > 1
     recorded.ops.clear()
     assert keyspace.expire_due(fullest, 1) == 1

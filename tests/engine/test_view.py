@@ -6,6 +6,7 @@ import pytest
 from xxhash import xxh3_64_intdigest
 
 from keystead.engine import operations as op
+from keystead.engine.expiries import expiry_of
 from keystead.engine.keyspace import SHARD_SHIFT, SHARDS
 from keystead.engine.operations import encode_entries
 from keystead.engine.view import ReplayError, View
@@ -17,7 +18,7 @@ def found(view: View, number: int = 0) -> dict[bytes, tuple[bytes, int]]:
     """The keys of a keyspace with value and expiry."""
     keyspace = view.keyspace(number)
     return {
-        key: (bytes(value), expires.get(key, 0))
+        key: (bytes(value), expiry_of(expires, key))
         for shard, expires in zip(keyspace.shards, keyspace.expires, strict=True)
         for key, value in shard.items()
     }

@@ -95,8 +95,8 @@ class Life:
     def content(self) -> Assembled:
         return [
             {
-                key: (bytes(value), expires.get(key, 0))
-                for shard, expires in zip(database.keyspace.shards, database.keyspace.expires, strict=True)
+                key: (bytes(value), database.keyspace.expires_at_ms(key))
+                for shard in database.keyspace.shards
                 for key, value in shard.items()
             }
             for database in self.engine.databases

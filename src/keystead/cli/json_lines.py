@@ -22,6 +22,7 @@ from keystead.cli.offline import changing, reading
 from keystead.cli.options import CommandLine
 from keystead.cli.progress import Progress, many
 from keystead.engine.engine import Engine
+from keystead.engine.expiries import expiry_of
 from keystead.engine.operations import Author
 from keystead.engine.values import Value
 from keystead.engine.view import DATABASES, KeyspaceView, View
@@ -122,7 +123,7 @@ def _shown(view: View, db: int) -> KeyspaceView:
 def _sorted_items(keyspace: KeyspaceView) -> list[tuple[bytes, Value, int]]:
     """Key, value and expiry, in order of the keys, so that two dumps can be compared."""
     return sorted(
-        (key, value, expires.get(key, 0))
+        (key, value, expiry_of(expires, key))
         for shard, expires in zip(keyspace.shards, keyspace.expires, strict=True)
         for key, value in shard.items()
     )

@@ -243,7 +243,8 @@ _SAMPLED_EXPIRIES = 1000
 
 def average_ttl_ms(keyspace: Keyspace, now_ms: int) -> int:
     """The average time to live of a sample of the keys that have one, as Redis' figure is."""
-    sample = list(islice(chain.from_iterable(shard.values() for shard in keyspace.expires), _SAMPLED_EXPIRIES))
+    by_shard = (expires.in_order() for expires in keyspace.expires if expires is not None)
+    sample = list(islice(chain.from_iterable(by_shard), _SAMPLED_EXPIRIES))
     return sum(max(0, at_ms - now_ms) for at_ms in sample) // len(sample) if sample else 0
 
 

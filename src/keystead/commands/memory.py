@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from keystead import resp
 from keystead.commands.declaration import command, container
 from keystead.commands.numbers import integer
-from keystead.engine.values import EXPIRY_OVERHEAD_BYTES, KEY_OVERHEAD_BYTES, value_bytes
+from keystead.engine.expiries import EXPIRY_OVERHEAD_BYTES
+from keystead.engine.values import KEY_OVERHEAD_BYTES, value_bytes
 from keystead.errors import CommandError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from keystead.engine.keyspace import NEVER_MS, SHARDS
+from keystead.engine.keyspace import SHARDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -65,8 +65,9 @@ class LocalPages:
         now_ms = self._now_ms
         for i in range(self._next_shard, SHARDS):
             shard, expires = keyspace.shards[i], keyspace.expires[i]
-            if expires:
-                page += [pair for pair in shard.items() if expires.get(pair[0], NEVER_MS) > now_ms]
+            if expires is not None:
+                due = set(expires.due(now_ms))
+                page += [pair for pair in shard.items() if pair[0] not in due]
             elif shard:
                 page += shard.items()
             if len(page) >= PAGE_KEYS:
@@ -93,7 +94,7 @@ class LocalPages:
 
     def _count(self, keyspace: Keyspace, now_ms: int) -> int | None:
         if self._prefix is None:
-            due = sum(at_ms <= now_ms for expires in keyspace.expires if expires for at_ms in expires.values())
+            due = sum(1 for expires in keyspace.expires if expires is not None for _ in expires.due(now_ms))
             return len(keyspace) - due
         if keyspace.index is None or not keyspace.index.ready:
             return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import msgspec
 from xxhash import xxh3_64
 
+from keystead.engine.expiries import ShardExpiries
 from keystead.engine.format import (
     CHECKPOINT_MAGIC,
     END,
@@ -157,7 +158,7 @@ def _read(
                     keyspace = view.keyspace(number)
                     keyspace.payload_bytes += payload_bytes
                     keyspace.shards[i] = cast("dict[bytes, Value]", shard)
-                    keyspace.expires[i] = dict(zip(shard, view.times.share_all(times), strict=False))
+                    keyspace.expires[i] = ShardExpiries(shard, times) if times else None
                 shard_frames += 1
             elif frame.kind == END and frame.number == shard_frames and not ended:
                 databases, view.next_keyspace = _decode_end(frame.payload)
@@ -165,7 +166,7 @@ def _read(
                 ended = True
             else:
                 raise DamagedData(path, offset, f"a frame of kind {frame.kind} does not belong here")
-        except (msgspec.DecodeError, KeyError, IndexError) as error:
+        except (msgspec.DecodeError, KeyError, IndexError, OverflowError) as error:
             raise DamagedData(path, offset, f"a frame's content makes no sense: {error}") from error
         offset = frame.end
         yield Progress(offset, size)
@@ -188,10 +189,12 @@ def _checked_header(path: str, file: File, store_id: int, record: CheckpointReco
     return header
 
 
-def _in_order_of_expiry(shard: dict[bytes, Value], expires: dict[bytes, int]) -> tuple[dict[bytes, Value], list[int]]:
+def _in_order_of_expiry(
+    shard: dict[bytes, Value], expires: ShardExpiries | None
+) -> tuple[dict[bytes, Value], list[int]]:
     """Keys with an expiry first, and their expiries: so no key is written twice, nor in memory twice after a start."""
-    if not expires:
+    if expires is None:
         return shard, []
-    ordered = {key: shard[key] for key in expires}
+    ordered = {key: shard[key] for key in expires.slots}
     ordered.update(shard)
-    return ordered, list(expires.values())
+    return ordered, expires.in_order()

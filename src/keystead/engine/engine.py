@@ -20,7 +20,7 @@ from keystead.engine.files import Directory, DirectoryLock, System
 from keystead.engine.format import COMMIT, MARK, PART
 from keystead.engine.history import Databases, after, floor_of
 from keystead.engine.key_index import KeyIndex
-from keystead.engine.keyspace import NO_EXPIRIES, SHARDS, SYSTEM_KEYSPACE, Keyspace
+from keystead.engine.keyspace import SHARDS, SYSTEM_KEYSPACE, Keyspace
 from keystead.engine.log import Log, SyncTicket
 from keystead.engine.maintenance import Background, Maintenance, Retention, ThreadBackground
 from keystead.engine.opening import continue_store, create_store
@@ -127,7 +127,7 @@ class Engine:
         self.active_expire = True
         self._next_keyspace = DATABASES
         self._replaced: list[tuple[int, Keyspace]] = []
-        self._freeing: list[dict[bytes, object]] = []
+        self._freeing: list[object] = []
         self._tail: Tail | None = None
         self._shown: Databases = ()
         """The keyspaces that the numbered databases show."""
@@ -206,7 +206,7 @@ class Engine:
         found = view.keyspaces.get(keyspace_id)
         if found is not None:
             keyspace.shards = found.shards
-            keyspace.expires = [expires or NO_EXPIRIES for expires in found.expires]
+            keyspace.expires = found.expires
             keyspace.payload_bytes = found.payload_bytes
         return keyspace
 
@@ -423,7 +423,7 @@ class Engine:
         durable = [keyspace for turn, keyspace in self._replaced if turn <= self.durable_turn]
         self._replaced = [(turn, keyspace) for turn, keyspace in self._replaced if turn > self.durable_turn]
         for keyspace in durable:
-            self._freeing += [shard for shard in (*keyspace.shards, *keyspace.expires) if shard]  # type: ignore[misc]
+            self._freeing += [shard for shard in (*keyspace.shards, *keyspace.expires) if shard]
             keyspace.shards, keyspace.expires = [], []
 
     # --- Housekeeping -----------------------------------------------------------------------------------------------
@@ -444,9 +444,7 @@ class Engine:
             self._expire_slice(int(budget_ms * 1000))
         while self._freeing and time.perf_counter() < deadline:
             self._freeing.pop()
-        while self._indexing is not None and time.perf_counter() < deadline:
-            if next(self._indexing, self) is self:
-                self._indexing = None
+        self.index_until(deadline)
         if self.log.holding or self.log.starved:
             self._resume()
         self._mark_when_idle()
@@ -471,8 +469,8 @@ class Engine:
             self._expire_at = (self._expire_at + 1) % SHARDS
             for database in self._all:
                 expires = database.keyspace.expires[self._expire_at]
-                if expires:
-                    looked_at += len(expires)
+                if expires is not None:
+                    looked_at += len(expires.slots)
                     database.keyspace.expire_due(self._expire_at, EXPIRE_AT_ONCE)
             if looked_at > keys:
                 break
@@ -507,6 +505,13 @@ class Engine:
             keyspace.index = KeyIndex()
         if keyspaces:
             self._indexing = (step for keyspace in keyspaces for step in keyspace.build_index())
+
+    def index_until(self, deadline_s: float) -> bool:
+        """Go on building the key indexes until that moment of `time.perf_counter`; whether there is more to do."""
+        while self._indexing is not None and time.perf_counter() < deadline_s:
+            if next(self._indexing, self) is self:
+                self._indexing = None
+        return self._indexing is not None
 
     def request_checkpoint(self) -> None:
         """Make a checkpoint as soon as possible."""

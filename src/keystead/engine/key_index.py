@@ -158,6 +158,19 @@ class KeyIndex:
             i, at = i + 1, 0
         return found
 
+    def range_at(self, prefix: bytes, offset: int, limit: int) -> list[bytes]:
+        """Of the keys that begin with *prefix*, in order, *limit* from the position *offset* on."""
+        ranks = self._settled_ranks()
+        start = self._rank(ranks, prefix) + offset
+        left = min(limit, self._rank(ranks, _after_prefix(prefix)) - start)
+        found: list[bytes] = []
+        i = bisect_right(ranks, start) - 1
+        while left > len(found):
+            at = start + len(found) - ranks[i]
+            found += self._blocks[i][at : at + left - len(found)]
+            i += 1
+        return found
+
     def folders(
         self, prefix: bytes = b"", delimiter: bytes = b":", after: bytes | None = None, limit: int = SLICE_KEYS
     ) -> list[Folder]:

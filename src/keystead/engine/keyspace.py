@@ -19,8 +19,9 @@ from xxhash import xxh3_64_intdigest as digest
 
 from keystead.engine import operations as op
 from keystead.engine.before_images import BeforeImages, Image, Rebound, Unpatch
+from keystead.engine.expiries import EXPIRY_OVERHEAD_BYTES, ShardExpiries, drop_expiry, expiry_of, set_expiry
 from keystead.engine.operations import PUT
-from keystead.engine.values import EXPIRY_OVERHEAD_BYTES, KEY_OVERHEAD_BYTES, SharedTimes, Value, value_bytes
+from keystead.engine.values import KEY_OVERHEAD_BYTES, Value, value_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,21 +33,8 @@ SHARDS = 1024
 SHARD_SHIFT = 54
 """A 64-bit hash shifted right by this is a shard number."""
 
-NEVER_MS = 1 << 63
-
 SYSTEM_KEYSPACE = 0xFFFF_FFFF
 """The id of the keyspace that no database shows: what the store keeps for itself."""
-
-
-class NoExpiries(dict[bytes, int]):
-    """What shards without any expiry share: one object that is always in the processor's cache, where a thousand empty
-    dictionaries are not. It stays empty."""
-
-    def __setitem__(self, key: bytes, expires_at_ms: int) -> None:
-        raise TypeError("this dictionary is shared by every shard without expiries")
-
-
-NO_EXPIRIES: dict[bytes, int] = NoExpiries()
 
 
 class Reader(Protocol):
@@ -73,7 +61,6 @@ class Keyspace:
         "_record",
         "_scan_order",
         "_seed",
-        "_times",
         "expired_keys",
         "expires",
         "id",
@@ -99,10 +86,8 @@ class Keyspace:
         self._clock = clock
         self._record = record
         self._durable_turn = durable_turn
-        self._times = SharedTimes()
         self.shards: list[dict[bytes, Value]] = [{} for _ in range(SHARDS)]
-        self.expires: list[dict[bytes, int]] = [NO_EXPIRIES] * SHARDS
-        """By shard; `NO_EXPIRIES` until the shard's first."""
+        self.expires: list[ShardExpiries | None] = [None] * SHARDS
         self.open_before: BeforeImages = {}
         """What the changes since the running sync began replaced; the older image of a key wins."""
         self.syncing_before: BeforeImages = {}
@@ -127,7 +112,7 @@ class Keyspace:
             return self._read_unsynced(key, reader)[0]
         i = digest(key, self._seed) >> SHARD_SHIFT
         expires = self.expires[i]
-        if expires and expires.get(key, NEVER_MS) <= self._clock.now_ms:
+        if expires is not None and key in expires.slots and expires.at_ms(key) <= self._clock.now_ms:
             return None
         return self.shards[i].get(key)
 
@@ -155,13 +140,13 @@ class Keyspace:
             # its image in one of the two generations looked at after it, the open one first; and the value belongs
             # to the expiry seen before it, or to a later one.
             expires = self.expires[i]
-            expires_at_ms = expires.get(key) if expires else None
+            expires_at_ms = expires.at_ms(key) if expires is not None and key in expires.slots else 0
             value = self.shards[i].get(key)
         except IndexError:  # the database shows another keyspace by now, and this one has been freed
             return otherwise(key)
         if key in self.open_before or key in self.syncing_before:
             return otherwise(key)
-        if expires_at_ms is not None and expires_at_ms <= self._clock.ahead():
+        if expires_at_ms and expires_at_ms <= self._clock.ahead():
             return otherwise(key)  # who sees it expired must move store time, or somebody could see it alive again
         return value
 
@@ -186,7 +171,7 @@ class Keyspace:
     def durable(self, key: bytes) -> tuple[Value | None, int]:
         """The value and expiry that a power cut now would leave, expired or not."""
         i = digest(key, self._seed) >> SHARD_SHIFT
-        image: Image = (self.shards[i].get(key), self.expires[i].get(key, 0))
+        image: Image = (self.shards[i].get(key), expiry_of(self.expires[i], key))
         for generation in (self.open_before, self.syncing_before):
             before = generation.get(key)
             if before is not None:
@@ -199,7 +184,7 @@ class Keyspace:
         """The current value, durable or not; None when absent or expired. A reply built on it must wait."""
         i = digest(key, self._seed) >> SHARD_SHIFT
         expires = self.expires[i]
-        if expires and expires.get(key, NEVER_MS) <= self._clock.now_ms:
+        if expires is not None and key in expires.slots and expires.at_ms(key) <= self._clock.now_ms:
             return None
         return self.shards[i].get(key)
 
@@ -209,7 +194,7 @@ class Keyspace:
 
     def _live(self, key: bytes) -> tuple[Value | None, int]:
         i = digest(key, self._seed) >> SHARD_SHIFT
-        expires_at_ms = self.expires[i].get(key, 0)
+        expires_at_ms = expiry_of(self.expires[i], key)
         if 0 < expires_at_ms <= self._clock.now_ms:
             return None, 0
         return self.shards[i].get(key), expires_at_ms
@@ -226,7 +211,7 @@ class Keyspace:
 
     def expiring_count(self) -> int:
         """Number of keys that have an expiry."""
-        return sum(map(len, self.expires))
+        return sum(len(expires.slots) for expires in self.expires if expires is not None)
 
     def used_bytes(self) -> int:
         """Estimated memory of all keys, values and their overhead."""
@@ -239,10 +224,11 @@ class Keyspace:
         """Every live key, in no order that means anything. The keyspace must not change meanwhile."""
         now_ms = self._clock.now_ms
         for shard, expires in zip(self.shards, self.expires, strict=True):
-            if expires:
-                yield from (key for key in shard if expires.get(key, NEVER_MS) > now_ms)
-            else:
+            if expires is None:
                 yield from shard
+            else:
+                due = set(expires.due(now_ms))
+                yield from (key for key in shard if key not in due)
 
     def random_key(self) -> bytes | None:
         """A live key chosen at random, each about as likely as any other; None when there is none."""
@@ -272,7 +258,7 @@ class Keyspace:
             while start < end < len(order) and order[end][0] == order[end - 1][0]:
                 end += 1  # keys of one hash cannot be told apart by a cursor: they go together
             expires, now_ms = self.expires[i], self._clock.now_ms
-            found += [key for _, key in order[start:end] if expires.get(key, NEVER_MS) > now_ms]
+            found += [key for _, key in order[start:end] if not 0 < expiry_of(expires, key) <= now_ms]
             if end < len(order):
                 return order[end][0], found
         return 0, found
@@ -336,10 +322,10 @@ class Keyspace:
         old, _ = self._remember(i, key)
         self.shards[i][key] = value
         if expires_at_ms:
-            self._expire_at(i, key, expires_at_ms)
+            set_expiry(self.expires, i, key, expires_at_ms)
             self._record((op.PUT_EXPIRING, self.id, key, value, expires_at_ms))
         else:
-            self.expires[i].pop(key, None)
+            drop_expiry(self.expires, i, key)
             self._record((PUT, self.id, key, value))
         if old is None:
             self._added(key, value)
@@ -347,12 +333,6 @@ class Keyspace:
             self.payload_bytes += len(value) - value_bytes(old)
         if self.watched:
             self.touch(key)
-
-    def _expire_at(self, i: int, key: bytes, expires_at_ms: int) -> None:
-        expires = self.expires[i]
-        if expires is NO_EXPIRIES:
-            expires = self.expires[i] = {}
-        expires[key] = self._times.share(expires_at_ms)
 
     def delete(self, key: bytes) -> bool:
         """Remove the key; False when it was absent or expired."""
@@ -371,9 +351,9 @@ class Keyspace:
         if old is None:
             raise KeyError(key)
         if expires_at_ms:
-            self._expire_at(i, key, expires_at_ms)
+            set_expiry(self.expires, i, key, expires_at_ms)
         else:
-            self.expires[i].pop(key, None)
+            drop_expiry(self.expires, i, key)
         self._record((op.SET_EXPIRY, self.id, key, expires_at_ms))
         if self.watched:
             self.touch(key)
@@ -413,8 +393,10 @@ class Keyspace:
 
     def expire_due(self, i: int, limit: int) -> int:
         """Remove and log up to *limit* keys of shard *i* whose time is up; how many there were."""
-        now_ms = self._clock.now_ms
-        due = list(islice((key for key, at_ms in self.expires[i].items() if at_ms <= now_ms), limit))
+        expires = self.expires[i]
+        if expires is None:
+            return 0
+        due = list(islice(expires.due(self._clock.now_ms), limit))
         for key in due:
             self._remember(i, key)
         return len(due)
@@ -426,7 +408,7 @@ class Keyspace:
         must not reach back into the image.
         """
         value = self.shards[i].get(key)
-        image: Image = (value, self.expires[i].get(key, 0))
+        image: Image = (value, expiry_of(self.expires[i], key))
         before = self.open_before.get(key)
         if before is None:
             patchable = value_stays and isinstance(value, bytearray)
@@ -450,9 +432,9 @@ class Keyspace:
         now = self.shards[i].get(key)
         value, expires_at_ms = image.undo((now, 0)) if isinstance(image, Unpatch) else image
         if expires_at_ms:
-            self._expire_at(i, key, expires_at_ms)
+            set_expiry(self.expires, i, key, expires_at_ms)
         else:
-            self.expires[i].pop(key, None)
+            drop_expiry(self.expires, i, key)
         if value is not None:
             self.shards[i][key] = bytearray(value) if patched and isinstance(value, bytes) else value
         elif now is not None:
@@ -470,7 +452,7 @@ class Keyspace:
 
     def _remove(self, i: int, key: bytes, old: Value) -> None:
         del self.shards[i][key]
-        self.expires[i].pop(key, None)
+        drop_expiry(self.expires, i, key)
         self.payload_bytes -= len(key) + value_bytes(old)
         self.key_changes += 1
         if self.index is not None:

@@ -214,5 +214,5 @@ def replay(frame: Frame, view: View, path: str) -> None:
             view.time_ms = max(view.time_ms, frame.time_ms)  # store time had come so far
         else:
             raise ReplayError(f"a frame of kind {frame.kind}")
-    except (msgspec.DecodeError, ReplayError) as error:
+    except (msgspec.DecodeError, ReplayError, OverflowError) as error:
         raise DamagedData(path, frame.offset, f"its content makes no sense: {error}") from error

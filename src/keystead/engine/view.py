@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from xxhash import xxh3_64_intdigest as digest
 
+from keystead.engine.expiries import ShardExpiries, drop_expiry, set_expiry
 from keystead.engine.keyspace import SHARD_SHIFT, SHARDS, SYSTEM_KEYSPACE, apply_patch
 from keystead.engine.operations import (
     Author,
@@ -25,7 +26,7 @@ from keystead.engine.operations import (
     SetExpiry,
     decode_entries,
 )
-from keystead.engine.values import SharedTimes, value_bytes
+from keystead.engine.values import value_bytes
 
 if TYPE_CHECKING:
     from keystead.engine.values import Value
@@ -46,7 +47,7 @@ class KeyspaceView:
         self.payload_bytes = 0
         """Of all keys and values that are there."""
         self.shards: list[dict[bytes, Value]] = [{} for _ in range(SHARDS)]
-        self.expires: list[dict[bytes, int]] = [{} for _ in range(SHARDS)]
+        self.expires: list[ShardExpiries | None] = [None] * SHARDS
 
 
 _NOWHERE = KeyspaceView()
@@ -66,7 +67,6 @@ class View:
         self.next_keyspace = DATABASES
         self.next_sequence = 1
         self.time_ms = 0
-        self.times = SharedTimes()
         self.next_part = 1
         """The number of the next part group: above those in the segment that is being read."""
         self._parts: dict[int, list[bytes]] = {}
@@ -118,7 +118,8 @@ class View:
                     shard = shards[i]
                     if key in shard:
                         grown += len(value) - value_bytes(shard[key])
-                        expires[i].pop(key, None)
+                        if expires[i] is not None:
+                            drop_expiry(expires, i, key)
                     else:
                         grown += len(key) + len(value)
                     shard[key] = value
@@ -130,7 +131,7 @@ class View:
             elif not isinstance(entry, (Author, Group)):
                 i = digest(entry.key, seed) >> SHARD_SHIFT
                 if everything or i in wanted:
-                    _change(self.keyspace(entry.keyspace), i, entry, self.times)
+                    _change(self.keyspace(entry.keyspace), i, entry)
         keyspace.payload_bytes += grown
         return rebound
 
@@ -147,15 +148,13 @@ class View:
         return decode_entries(payload)
 
 
-def _change(
-    keyspace: KeyspaceView, i: int, entry: PutExpiring | Delete | Expired | SetExpiry | Patch, times: SharedTimes
-) -> None:
-    shard, expires, key = keyspace.shards[i], keyspace.expires[i], entry.key
+def _change(keyspace: KeyspaceView, i: int, entry: PutExpiring | Delete | Expired | SetExpiry | Patch) -> None:
+    shard, key = keyspace.shards[i], entry.key
     old = shard.get(key)
     before = after = 0 if old is None else len(key) + value_bytes(old)
     if type(entry) is PutExpiring:
         shard[key] = entry.value
-        expires[key] = times.share(entry.expires_at_ms)
+        set_expiry(keyspace.expires, i, key, entry.expires_at_ms)
         after = len(key) + len(entry.value)
     elif type(entry) is Patch:
         value = old if isinstance(old, bytearray) else bytearray(old or b"")
@@ -166,11 +165,11 @@ def _change(
         raise ReplayError(f"a {type(entry).__name__} of the key {key[:64]!r}, which does not exist")
     elif type(entry) is SetExpiry:
         if entry.expires_at_ms:
-            expires[key] = times.share(entry.expires_at_ms)
+            set_expiry(keyspace.expires, i, key, entry.expires_at_ms)
         else:
-            expires.pop(key, None)
+            drop_expiry(keyspace.expires, i, key)
     else:
         del shard[key]
-        expires.pop(key, None)
+        drop_expiry(keyspace.expires, i, key)
         after = 0
     keyspace.payload_bytes += after - before

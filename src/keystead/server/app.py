@@ -54,6 +54,7 @@ T = TypeVar("T")
 
 HOUSEKEEPING_INTERVAL_S = 0.1
 HOUSEKEEPING_BUDGET_MS = 2.0
+INDEXING_INTERVAL_S = 0.008
 INTERVAL_SYNC_S = 1.0
 LOADING_SLICE_S = 0.02
 """How long the store is read between two looks at the sockets."""
@@ -315,9 +316,10 @@ class App:
     async def _serve(self) -> None:
         log.info("ready on %s", ", ".join(map(str, self._listeners)))
         self._manager.ready(self._serving_status())
+        tasks = [self._housekeep(), self._sync_by_interval(), self._show_life()]
         if any(listener.protocol == "http" for listener in self._listeners):
             self._http.import_application(self._import_application)
-        tasks = [self._housekeep(), self._sync_by_interval(), self._show_life()]
+            tasks.append(self._index_keys())
         running = [self._loop.create_task(task) for task in tasks]
         await self._stop.wait()
         for task in running:
@@ -354,6 +356,13 @@ class App:
 
     def _measure_pass(self, late_s: float, asked_s: float) -> None:
         self._turns.meters.loop_turned(late_s, time.perf_counter() - asked_s)
+
+    async def _index_keys(self) -> None:
+        """Build the index that lists keys in order: soon, but by slices. Housekeeping alone would take ten times as
+        long, a minute for a million keys."""
+        self._engine.build_index()
+        while self._engine.index_until(time.perf_counter() + HOUSEKEEPING_BUDGET_MS / 1000):
+            await asyncio.sleep(INDEXING_INTERVAL_S)
 
     async def _sync_by_interval(self) -> None:
         while True:

@@ -15,6 +15,7 @@ from starlette.requests import Request as AsgiRequest
 from starlette.responses import Response as AsgiResponse
 
 import keystead
+from keystead.server.http import openapi
 from keystead.server.http.problems import Problem
 from keystead.server.http.requests import Request
 
@@ -34,6 +35,7 @@ def build() -> FastAPI:
     application = FastAPI(title="Keystead", version=keystead.__version__, docs_url=None, redoc_url=None)
     for router in _routers():
         application.include_router(router)
+    application.openapi = lambda: openapi.document(application)  # type: ignore[method-assign]
     application.add_exception_handler(Problem, _problem)
     application.add_exception_handler(RequestValidationError, _invalid)
     application.add_exception_handler(HTTPException, _http_exception)
@@ -44,7 +46,7 @@ def _routers() -> list[APIRouter]:
     # Imported here, because they need what is above.
     from keystead.server.http import changes
 
-    return [changes.router]
+    return [openapi.router, changes.router]
 
 
 def answer_of(problem: Problem) -> AsgiResponse:

@@ -60,15 +60,15 @@ class Throttle:
 
 
 class Authentication:
-    """Logs the sessions of requests in. Each request says anew who asks; without credentials it is the default user."""
+    """Finds out who asks. Each request says so anew; without credentials it is the default user."""
 
     def __init__(self, access: Access, clock_s: Callable[[], float]) -> None:
         self._access = access
         self._throttle = Throttle(clock_s)
 
     def check(self, request: Request, checked: Checked) -> None:
-        """Find out who asks, and call *checked*, at once or later: with None when the session is logged in, else with
-        the problem."""
+        """Find out who asks, and call *checked*, at once or later: with None when the request has its user, else
+        with the problem."""
         given = request.headers.get(b"authorization")
         if given is None:
             certified = self._access.certified(request.connection.certified_name)
@@ -111,7 +111,7 @@ class Authentication:
             self._throttle.failed(request.connection.host)
             checked(_unauthorized("The user, the password or the token is wrong."))
         else:
-            request.session.log_in(user)
+            request.user = user
             checked(None)
 
 

@@ -25,7 +25,9 @@ def _parameter(name: str, description: str, schema: dict[str, Any], where: str =
 
 
 DOCUMENT: dict[str, Any] = {
+    "operationId": "changes",
     "tags": ["changes"],
+    "summary": "Follow what changes",
     "description": (
         "Every change that is durable, in the order of the log. The stream does not end by itself. An event's id is "
         "the history's id, the transaction's sequence number and the place in the transaction; a client that connects "

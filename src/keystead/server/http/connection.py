@@ -321,6 +321,8 @@ class Connection(asyncio.Protocol):
             if request.problem is not None:
                 raise request.problem
             if self._statistics is not None:
+                if request.user is not None:
+                    self.session.log_in(request.user)  # now, for the one before may have been executed until now
                 self.server.choose_database(request)
             endpoint = request.endpoint
             if endpoint is None:

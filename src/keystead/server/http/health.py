@@ -8,6 +8,7 @@ from keystead.server.http.problems import unavailable
 from keystead.server.http.requests import Request
 from keystead.server.http.responses import Response
 from keystead.server.http.routes import Endpoint, Route
+from keystead.server.http.schemas import FAILURES, problem
 
 
 def livez(request: Request) -> Response:
@@ -45,7 +46,8 @@ def _answers(summary: str, status: str, failure: str = "") -> dict[str, object]:
         }
     }
     if failure:
-        responses["503"] = {"$ref": "#/components/responses/Unavailable", "description": failure}
+        responses["503"] = problem(failure)
+    responses["400"] = FAILURES["400"]
     return {"summary": summary, "tags": ["health"], "security": [], "responses": responses}
 
 

@@ -6,6 +6,7 @@ from keystead.server.http.problems import unavailable
 from keystead.server.http.requests import Request
 from keystead.server.http.responses import Response
 from keystead.server.http.routes import Endpoint, Route
+from keystead.server.http.schemas import FAILURES
 
 
 def metrics(request: Request) -> Response:
@@ -34,7 +35,7 @@ ROUTE = Route(
                     "description": "The page.",
                     "content": {"text/plain": _TEXT, "application/openmetrics-text": _TEXT},
                 },
-                "503": {"$ref": "#/components/responses/Unavailable"},
+                **{status: FAILURES[status] for status in ("400", "401", "403", "429", "503")},
             },
         }
     },

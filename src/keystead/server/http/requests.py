@@ -18,6 +18,7 @@ from keystead.server.http.responses import Response
 
 if TYPE_CHECKING:
     from keystead.execution.session import Session
+    from keystead.execution.users import User
     from keystead.server.http.calls import Calls
     from keystead.server.http.connection import Connection
     from keystead.server.http.routes import Endpoint
@@ -45,6 +46,7 @@ class Request:
         "problem",
         "query",
         "received",
+        "user",
         "version",
     )
 
@@ -82,6 +84,8 @@ class Request:
         """Guards and authentication have let it through, or `problem` says why not."""
         self.problem: Problem | None = None
         self.endpoint: Endpoint | None = None
+        self.user: User | None = None
+        """Who asks; None for a route that does not want to know."""
 
     @property
     def session(self) -> Session:
@@ -117,20 +121,24 @@ class Request:
     # --- parameters --------------------------------------------------------------------------------------------------
 
     def parameters(self, known: Collection[str]) -> dict[str, str]:
-        """The parameters of the query string. Problem for one that is not *known*, or is given twice."""
+        """The parameters of the query string as text. Problem for one that is not *known*, or is given twice."""
+        return {name: _text(value) for name, value in self.raw_parameters(known).items()} if self.query else {}
+
+    def raw_parameters(self, known: Collection[str]) -> dict[str, bytes]:
+        """Like `parameters`, for those whose values may be any bytes."""
+        found: dict[str, bytes] = {}
         if not self.query:
-            return {}
-        found: dict[str, str] = {}
+            return found
         for pair in self.query.split(b"&"):
             raw_name, _, raw_value = pair.partition(b"=")
-            name = _decoded_text(raw_name)
+            name = _text(_decoded(raw_name))
             if not name and not raw_value:
                 continue
             if name not in known:
                 raise Problem(400, f"There is no parameter {name!r} here.{_suggestion(name, known)}")
             if name in found:
                 raise Problem(400, f"The parameter {name!r} is given more than once.")
-            found[name] = _decoded_text(raw_value)
+            found[name] = _decoded(raw_value)
         return found
 
     def key_after(self, prefix: bytes, parameters: dict[str, str]) -> bytes:
@@ -169,9 +177,13 @@ def to_base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _decoded_text(raw: bytes) -> str:
+def _decoded(raw: bytes) -> bytes:
+    return unquote_to_bytes(raw.replace(b"+", b" "))
+
+
+def _text(value: bytes) -> str:
     try:
-        return unquote_to_bytes(raw.replace(b"+", b" ")).decode()
+        return value.decode()
     except UnicodeDecodeError:
         raise Problem(400, "Parameters must be UTF-8 text; name other keys by ?key= in base64url.") from None
 
