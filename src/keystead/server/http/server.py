@@ -18,6 +18,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from keystead.server.clients import DENIED
+from keystead.server.feed import Feed
 from keystead.server.http.authentication import Authentication
 from keystead.server.http.calls import Calls
 from keystead.server.http.guards import Guard
@@ -76,6 +77,7 @@ class HttpServer:
         self._clients: Clients
         self.executor: LocalExecutor
         self.calls: Calls
+        self.feed: Feed
         self._authentication: Authentication
         self.configure(settings)
         self._tell_time()
@@ -97,6 +99,7 @@ class HttpServer:
         self._clients = clients
         self.executor = clients.executor
         self.calls = Calls(self.loop, clients.executor, turns)
+        self.feed = Feed(self.loop, clients.executor.engine, turns.schedule)
         self._authentication = Authentication(clients.executor.access, monotonic)
         self._loading = None
         for connection in self.connections:
