@@ -71,9 +71,7 @@ class HttpServer:
         self.draining = False
         self._loading: float | None = 0.0  # the share that has been read; None when it is all there
         self.routes = lean_routes()
-        self.render_metrics: RenderMetrics | None = None
-        """Makes the page of metrics, once it has been imported."""
-        self._application: asyncio.Future[Application] = loop.create_future()
+        self._imported: asyncio.Future[tuple[Application, RenderMetrics]] = loop.create_future()
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: Clients
         self.executor: LocalExecutor
@@ -109,14 +107,19 @@ class HttpServer:
         self.run(self._import(importing))
 
     async def _import(self, importing: Callable[[], tuple[Application, RenderMetrics]]) -> None:
-        application, self.render_metrics = await self.loop.run_in_executor(None, importing)
+        imported = await self.loop.run_in_executor(None, importing)
         gc.freeze()  # modules stay: no collection need look at them again
-        self._application.set_result(application)
+        self._imported.set_result(imported)
 
     async def application(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request by the FastAPI application, when it is there."""
-        application = await asyncio.shield(self._application)
+        application, _ = await asyncio.shield(self._imported)
         await application(scope, receive, send)
+
+    async def metrics(self, accept: str) -> tuple[str, bytes]:
+        """The page of metrics, for a reader with this Accept header: content type and text."""
+        _, render = await asyncio.shield(self._imported)
+        return render(accept)
 
     def stop(self) -> None:
         """Begin no more requests; connections close when their answer is written."""
