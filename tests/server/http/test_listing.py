@@ -84,9 +84,8 @@ def test_expired_keys_are_not_shown(http: HttpConnection, redis_door: SocketConn
         redis_door.call("DEBUG", "SET-ACTIVE-EXPIRE", "1")
 
 
-def test_a_user_is_shown_the_keys_that_he_may_read(
-    filled: HttpConnection, redis_door: SocketConnection, http_server: HttpServer
-) -> None:
+@pytest.mark.usefixtures("filled")
+def test_a_user_is_shown_the_keys_that_he_may_read(redis_door: SocketConnection, http_server: HttpServer) -> None:
     redis_door.call("ACL", "SETUSER", "ada", "on", ">secret", "+@read", "~app:x*", "~b")
     headers = {"Authorization": "Basic YWRhOnNlY3JldA=="}
     ada = HttpConnection(http_server.http_address, headers)
