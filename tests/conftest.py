@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from executors import Stage, stage
+from http_door import HttpDoor
 from in_process import InProcessServer
-from servers import Server, running, start_keystead, start_redis
+from servers import Server, running, start_keystead, start_keystead_http, start_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +37,14 @@ def keystead(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     bounds = ("--maxmemory", "0", "--max-value-bytes", "512mb")
     with running(start_keystead(tmp_path_factory.mktemp("keystead") / "data", *bounds)) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def keystead_http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpDoor]:
+    """The same over HTTP."""
+    bounds = ("--maxmemory", "0", "--max-value-bytes", "512mb")
+    with running(start_keystead_http(tmp_path_factory.mktemp("keystead_http") / "data", *bounds)) as server:
+        yield HttpDoor(server)
 
 
 @pytest.fixture

@@ -154,6 +154,12 @@ def start_keystead_http(directory: Path, *options: str) -> HttpServer:
     return HttpServer(**vars(server), http_port=http_port)
 
 
+def spawn_keystead_http(directory: Path, *options: str) -> HttpServer:
+    """The same, not waited for."""
+    http_port = free_port()
+    return HttpServer(**vars(spawn_keystead(directory, "--http-port", str(http_port), *options)), http_port=http_port)
+
+
 @contextlib.contextmanager
 def running(server: AnyServer) -> Iterator[AnyServer]:
     """Stop the server at the end of the block, whatever happened in it."""

@@ -10,7 +10,9 @@ from benchmarks.scenarios import (
     checkpoint,
     cost,
     fairness,
+    feed,
     growing,
+    http,
     in_process,
     memory,
     slow_disk,
@@ -28,4 +30,6 @@ SCENARIOS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "growing": growing.measure,
     "in-process": in_process.measure,
     "cost": cost.measure,
+    "http": http.measure,
+    "feed": feed.measure,
 }

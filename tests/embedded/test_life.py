@@ -75,6 +75,18 @@ def test_every_option_reaches_the_engine(tmp_path: Path) -> None:
     assert (options.history_max_age_ms, options.history_max_bytes) == (1_500, 12_345)
 
 
+def test_housekeeping_holds_nobody_up_for_more_than_a_few_milliseconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with keystead.open(tmp_path) as db:
+        budgets: list[float] = []
+        with db._shared.lock:  # type: ignore[attr-defined]
+            monkeypatch.setattr(db._shared.engine, "housekeep", budgets.append)  # type: ignore[attr-defined]
+        db._shared.housekeep()  # type: ignore[attr-defined]
+    assert budgets
+    assert max(budgets) <= 5
+
+
 def test_kinds_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     for kinds in ({"keys": "int"}, {"keys": int}, {"values": str}, {"values": "json"}, {"values": None}):
         with pytest.raises(keystead.ValueRefused, match=next(iter(kinds))):

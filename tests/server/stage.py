@@ -39,9 +39,13 @@ class ManualLoop:
 
     def run(self) -> None:
         while self.soon:
-            callbacks, self.soon = self.soon, []
-            for callback, args in callbacks:
-                callback(*args)
+            self.run_once()
+
+    def run_once(self) -> None:
+        """One turn of the loop: what is added meanwhile belongs to the next one."""
+        callbacks, self.soon = self.soon, []
+        for callback, args in callbacks:
+            callback(*args)
 
 
 class ManualTimer:

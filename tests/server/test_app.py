@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import random
 import re
@@ -15,6 +17,7 @@ import pytest
 import redis as redis_py
 
 from keystead.config import Settings
+from keystead.engine.checkpoint import Progress
 from keystead.engine.engine import Options
 from keystead.server import app
 from servers import Server, running, start_keystead
@@ -60,6 +63,38 @@ def test_nothing_in_the_background_holds_the_loop_up_for_more_than_a_few_millise
     """Rule 11: what one step of each may take. While the store is read nobody is served, but everybody is answered."""
     assert app.HOUSEKEEPING_BUDGET_MS <= 5
     assert app.LOADING_SLICE_S <= 0.05
+
+
+def test_others_have_their_turn_between_the_slices_in_which_the_store_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Loading:
+        """An engine of which nothing is asked but to read its store."""
+
+        databases: tuple[()] = ()
+        torn_bytes = 0
+
+        def load(self) -> Iterator[Progress]:
+            for step in range(1, 4):
+                events.append("read")
+                yield Progress(step, 3)
+
+    async def load() -> bool:
+        loop = asyncio.get_running_loop()
+        server = app.App(loop, Settings(directory=tmp_path), [], None, shown, None)
+        server._engine = Loading()  # type: ignore[assignment]
+        return await server._load()
+
+    def shown(_done: int, _total: int) -> None:
+        asyncio.get_running_loop().call_soon(events.append, "others")
+
+    events: list[str] = []
+    monkeypatch.setattr(app, "LOADING_SLICE_S", 0.0)
+    try:
+        assert asyncio.run(load())
+    finally:
+        gc.unfreeze()
+    assert events == ["read", "others"] * 3
 
 
 def test_a_long_pipeline_of_anything_is_answered_in_order(server: Server) -> None:

@@ -133,6 +133,17 @@ def test_many_short_commands_are_executed_in_several_turns(stage: Stage) -> None
     assert busy.pipe.reading
 
 
+def test_a_client_that_had_its_turn_is_read_again_in_the_next_one(stage: Stage) -> None:
+    client = Client(stage)
+    turn = resp_server.TURN_BATCHES * resp_server.BATCH_COMMANDS
+    client.sends(*["ECHO x"] * (turn + 1))
+    stage.loop.run_once()
+    assert not client.pipe.reading, "it executed the rest in this turn: what is read now would be executed in it, too"
+    stage.loop.run_once()
+    assert client.pipe.reading
+    assert client.pipe.replies() == b"$1\r\nx\r\n" * (turn + 1)
+
+
 @pytest.mark.parametrize("command", [array(b"GET", b"k"), array(b"SET", b"k", b"v")])
 def test_a_run_of_one_command_is_executed_in_several_turns_too(stage: Stage, command: bytes) -> None:
     busy, other, counted = Client(stage), Client(stage), stage.executor.statistics

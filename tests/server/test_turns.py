@@ -130,6 +130,17 @@ def test_the_loop_syncs_itself_only_while_everybody_waits(stage: Stage) -> None:
     assert len(stage.helper.requests) == 2
 
 
+def test_while_a_checkpoint_keeps_the_disk_busy_the_loop_does_not_sync(stage: Stage) -> None:
+    writer, syncs = Client(stage), stage.engine.log.syncs
+    stage.engine.maintenance.checkpoint_running = True
+    assert writer.asks("PUT k 1") == b""
+    assert (stage.engine.log.syncs, len(stage.helper.requests)) == (syncs, 1)
+    stage.sync()
+    stage.engine.maintenance.checkpoint_running = False
+    assert writer.asks("PUT k 2") == b"+OK\r\n" * 2
+    assert len(stage.helper.requests) == 1
+
+
 def test_a_slow_disk_is_left_to_the_helper_until_it_is_quick_again(stage: Stage) -> None:
     client = Client(stage)
     use_helper(stage)

@@ -14,12 +14,16 @@ from keystead.engine.format import (
     CHECKPOINT_MAGIC,
     END,
     FILE_HEADER,
+    FRAME_HEADER,
+    KIND_OFFSET,
     SHARD,
     BadHeader,
     FileHeader,
     checkpoint_name,
+    decode_frame,
     encode_file_header,
     encode_frame,
+    frame_bytes,
 )
 from keystead.engine.keyspace import SHARDS, SYSTEM_KEYSPACE
 from keystead.engine.manifest import CheckpointRecord
@@ -117,19 +121,32 @@ def read_checkpoint(
         yield from _read(path, file, store_id, record, view, wanted)
 
 
+def read_databases(directory: Directory, store_id: int, record: CheckpointRecord) -> list[int]:
+    """The keyspace that each database showed then, without reading the data. DamagedData."""
+    path = f"{directory.path}/{record.file}"
+    with directory.open_to_read(record.file) as file:
+        header = _checked_header(path, file, store_id, record)
+        offset = FILE_HEADER.size
+        while offset < record.length:
+            start = memoryview(file.read_at(offset, FRAME_HEADER.size))
+            length = frame_bytes(start, 0)
+            if not length:
+                break
+            if start[KIND_OFFSET] == END:
+                frame = decode_frame(header.salt, memoryview(file.read_at(offset, length)), 0, offset)
+                if frame is None:
+                    break
+                databases, _ = _decode_end(frame.payload)
+                return [databases[number] for number in sorted(databases)]
+            offset += length
+    raise DamagedData(path, offset, "its end cannot be found")
+
+
 def _read(
     path: str, file: File, store_id: int, record: CheckpointRecord, view: View, wanted: range
 ) -> Iterator[Progress]:
-    size = file.size()
-    if size != record.length:
-        raise DamagedData(path, min(size, record.length), f"{record.length} bytes expected, found {size}")
-    try:
-        header = read_header(path, store_id, CHECKPOINT_MAGIC, memoryview(file.read_at(0, FILE_HEADER.size)))
-    except BadHeader as error:
-        raise DamagedData(path, 0, str(error)) from error
-    named = (record.number, record.position, record.sequence)
-    if (header.number, header.base_position, header.first_sequence) != named:
-        raise DamagedData(path, 0, "this is another checkpoint than the manifest names")
+    header = _checked_header(path, file, store_id, record)
+    size = record.length
     offset, shard_frames, ended = FILE_HEADER.size, 0, False
     for frame in frames_in(file, header.salt, FILE_HEADER.size, size):
         try:
@@ -156,6 +173,20 @@ def _read(
     if offset != size or not ended:
         raise DamagedData(path, offset, "a frame's checksum does not match")
     view.next_sequence, view.time_ms = record.sequence, record.time_ms
+
+
+def _checked_header(path: str, file: File, store_id: int, record: CheckpointRecord) -> FileHeader:
+    size = file.size()
+    if size != record.length:
+        raise DamagedData(path, min(size, record.length), f"{record.length} bytes expected, found {size}")
+    try:
+        header = read_header(path, store_id, CHECKPOINT_MAGIC, memoryview(file.read_at(0, FILE_HEADER.size)))
+    except BadHeader as error:
+        raise DamagedData(path, 0, str(error)) from error
+    named = (record.number, record.position, record.sequence)
+    if (header.number, header.base_position, header.first_sequence) != named:
+        raise DamagedData(path, 0, "this is another checkpoint than the manifest names")
+    return header
 
 
 def _in_order_of_expiry(

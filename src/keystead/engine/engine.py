@@ -18,13 +18,15 @@ from keystead.engine.checkpoint import Progress
 from keystead.engine.clock import Clock, wall_clock_ms
 from keystead.engine.files import Directory, DirectoryLock, System
 from keystead.engine.format import COMMIT, MARK, PART
+from keystead.engine.history import Databases, after, floor_of
 from keystead.engine.key_index import KeyIndex
 from keystead.engine.keyspace import SHARDS, SYSTEM_KEYSPACE, Keyspace
 from keystead.engine.log import Log, SyncTicket
 from keystead.engine.maintenance import Background, Maintenance, Retention, ThreadBackground
 from keystead.engine.opening import continue_store, create_store
-from keystead.engine.operations import BIND, SYSTEM, Author
+from keystead.engine.operations import BIND, SYSTEM, Author, Bind
 from keystead.engine.recovery import Recovered, recover
+from keystead.engine.tail import Deliver, Tail
 from keystead.engine.turns import OpenTurn
 from keystead.engine.view import DATABASES, View
 from keystead.errors import DiskFailure
@@ -126,6 +128,9 @@ class Engine:
         self._next_keyspace = DATABASES
         self._replaced: list[tuple[int, Keyspace]] = []
         self._freeing: list[object] = []
+        self._tail: Tail | None = None
+        self._shown: Databases = ()
+        """The keyspaces that the numbered databases show."""
         self._expire_at = 0
         self._idle_steps = 0
         self._mark_end = 0
@@ -193,6 +198,7 @@ class Engine:
         self.databases += [Database(number, self._adopted(id_, view)) for number, id_ in enumerate(view.databases)]
         self.system = Database(SYSTEM_NUMBER, self._adopted(SYSTEM_KEYSPACE, view))
         self._all += [*self.databases, self.system]
+        self._shown = tuple(view.databases)
         self.check_refusal()
 
     def _adopted(self, keyspace_id: int, view: View) -> Keyspace:
@@ -295,6 +301,7 @@ class Engine:
     def _show(self, database: Database, keyspace: Keyspace, instead_of: Keyspace) -> None:
         keyspace.take_place_of(instead_of)
         database.keyspace = keyspace
+        self._shown = after(self._shown, [Bind(database.number, keyspace.id)])
         self.turn.record((BIND, database.number, keyspace.id))
 
     # --- Turns and syncs --------------------------------------------------------------------------------------------
@@ -310,17 +317,21 @@ class Engine:
         if self.failed is not None:
             raise self.failed
         log = self.log
-        transactions, parts, payload = self.turn.encode()
+        encoded = self.turn.encode()
+        transactions, parts, payload = encoded
         frames = [(COMMIT, payload, transactions)]
         if parts:
             frames[:0] = [(PART, part, group) for group, part in parts]
         turn = self.open_turn
         self.open_turn = turn + 1
+        now_ms = self.clock.now_ms
         try:
-            written = log.append(frames, self.clock.now_ms)
+            written = log.append(frames, now_ms)
         except DiskFailure as failure:
             self.failed = failure
             raise
+        if self._tail is not None:
+            self._tail.committed(turn, log.next_sequence, now_ms, self._shown, encoded)
         log.next_sequence += transactions
         self._idle_steps = 0
         if written:
@@ -339,6 +350,8 @@ class Engine:
                     database.keyspace.forget_before_images()
             for _, keyspace in self._replaced:
                 keyspace.forget_before_images()
+            if self._tail is not None:
+                self._tail.durable(turn)
 
     def begin_sync(self) -> SyncTicket | None:
         """What to sync so that all turns appended so far are durable; None when they are. One sync at a time.
@@ -368,6 +381,8 @@ class Engine:
             keyspace.finish_sync()
         if self._replaced:
             self._free_replaced()
+        if self._tail is not None:
+            self._tail.durable(self.durable_turn)
 
     def sync(self) -> None:
         """Sync here and now. DiskFailure is final."""
@@ -375,6 +390,22 @@ class Engine:
         if ticket is not None:
             self._final(lambda: self.log.sync(ticket))
             self.finish_sync(ticket)
+
+    # --- Followers --------------------------------------------------------------------------------------------------
+
+    def follow(self, deliver: Deliver) -> int:
+        """From the next turn on hand each turn over when it is durable; the sequence number that it will begin with.
+
+        The open turn is ended first (DiskFailure), so what is committed so far is not handed over, durable or not.
+        One at a time: whoever followed before does not any more.
+        """
+        self.end_turn()
+        self._tail = Tail(deliver, self._shown)
+        return self.log.next_sequence
+
+    def unfollow(self) -> None:
+        """Hand nothing over any more: it costs nothing then."""
+        self._tail = None
 
     def _final(self, action: Callable[[], bool | None]) -> bool | None:
         if self.failed is not None:
@@ -502,6 +533,11 @@ class Engine:
     def history_id(self) -> str:
         """In one history a sequence number never means anything else."""
         return self.maintenance.manifest.history
+
+    @property
+    def first_kept_sequence(self) -> int:
+        """The first transaction that can still be read from the log."""
+        return floor_of(self.maintenance.manifest)
 
     @property
     def expired_keys(self) -> int:

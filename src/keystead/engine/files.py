@@ -199,10 +199,13 @@ class Directory:
         """An existing file to write and read. FileNotFoundError."""
         return File(self.system, name, self.system.open(self._full(name), os.O_RDWR | os.O_CLOEXEC))
 
+    def open_to_read(self, name: str) -> File:
+        """An existing file, only to be read. FileNotFoundError."""
+        return File(self.system, name, self.system.open(self._full(name), os.O_RDONLY | os.O_CLOEXEC))
+
     def read(self, name: str) -> bytes:
         """The whole file. FileNotFoundError."""
-        descriptor = self.system.open(self._full(name), os.O_RDONLY | os.O_CLOEXEC)
-        with File(self.system, name, descriptor) as file:
+        with self.open_to_read(name) as file:
             return file.read_at(0, file.size())
 
     def sync(self) -> None:

@@ -21,6 +21,7 @@ MASK_64 = (1 << 64) - 1
 FRAME_HEADER = struct.Struct("<QIB3xIQQQ")
 _COVERED_HEADER = struct.Struct("<IB3xIQQQ")
 _CHECKSUM = struct.Struct("<Q")
+KIND_OFFSET = 12
 FRAME_ALIGNMENT = 8
 NO_FRAME = bytes(FRAME_HEADER.size)
 
@@ -106,7 +107,7 @@ def frames_beyond(salt: int, data: memoryview, offset: int) -> Iterator[Frame]:
         if not any(data[offset : offset + FRAME_ALIGNMENT]):  # a checksum of zero is passed over: once in 2**64 frames
             offset = next_nonzero(data, offset) // FRAME_ALIGNMENT * FRAME_ALIGNMENT
         # Looked at first, or noise would be hashed megabytes at a time, wherever it happens to read as a length.
-        may_be = bytes(data[offset + 12 : offset + 16]) in _SEGMENT_KINDS
+        may_be = bytes(data[offset + KIND_OFFSET : offset + KIND_OFFSET + 4]) in _SEGMENT_KINDS
         frame = decode_frame(salt, data, offset) if may_be else None
         if frame is not None:
             yield frame

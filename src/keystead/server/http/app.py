@@ -1,7 +1,7 @@
 """The FastAPI application: every route that is not lean, and the OpenAPI document of them all.
 
 Imported in a thread after the store serves (see server), never with `keystead` or by the embedded store. A router joins
-by one line in ROUTERS.
+by one line in `_routers`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from keystead.server.http import openapi
 from keystead.server.http.problems import Problem
 from keystead.server.http.requests import Request
 
-ROUTERS: list[APIRouter] = [openapi.router]
-
 
 def current(request: AsgiRequest) -> Request:
     """The request as the connection knows it: its session, calls, raw path."""
@@ -35,13 +33,20 @@ Current = Annotated[Request, Depends(current)]
 def build() -> FastAPI:
     """The application."""
     application = FastAPI(title="Keystead", version=keystead.__version__, docs_url=None, redoc_url=None)
-    for router in ROUTERS:
+    for router in _routers():
         application.include_router(router)
     application.openapi = lambda: openapi.document(application)  # type: ignore[method-assign]
     application.add_exception_handler(Problem, _problem)
     application.add_exception_handler(RequestValidationError, _invalid)
     application.add_exception_handler(HTTPException, _http_exception)
     return application
+
+
+def _routers() -> list[APIRouter]:
+    # Imported here, because they need what is above.
+    from keystead.server.http import changes
+
+    return [openapi.router, changes.router]
 
 
 def answer_of(problem: Problem) -> AsgiResponse:

@@ -360,7 +360,7 @@ class Connection(asyncio.Protocol):
         """Write the answer to *request*: at once, or when what it depends on is durable."""
         if request is not self._current or self._held is not None:
             return  # the client has gone, or has its answer
-        if response.close or self.server.draining:
+        if response.close or self.server.draining or (self._statistics is not None and self.session.closing):
             request.keep_alive = False
         head = response.head(self.server.date) + self.last_line(request)
         body = b"" if request.method == b"HEAD" or response.status in WITHOUT_BODY else response.body

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from keystead.server.http.problems import unavailable
 from keystead.server.http.requests import Request
 from keystead.server.http.responses import Response
 from keystead.server.http.routes import Endpoint, Route
 from keystead.server.http.schemas import FAILURES
 
 
-def metrics(request: Request) -> Response:
+async def metrics(request: Request) -> Response:
     """The page, in the format that the reader asks for."""
     request.parameters(())
-    render = request.connection.server.render_metrics
-    if render is None:
-        raise unavailable("The server has just started; ask again in a second.")
-    content_type, body = render(request.headers.get(b"accept", b"").decode("latin-1"))
+    accept = request.headers.get(b"accept", b"").decode("latin-1")
+    content_type, body = await request.connection.server.metrics(accept)
     return Response(200, body, content_type.encode())
 
 

@@ -72,6 +72,7 @@ class Problem(Exception):  # an answer as much as an error: raised by whatever f
 def problem_of_redis_error(text: str) -> Problem:
     """The answer to a command that failed with *text* ("WRONGTYPE Operation against …", with or without the "-")."""
     text = text.removeprefix("-").rstrip("\r\n").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    text = text.replace("\r", " ").replace("\n", " ")  # as the other protocol must
     word, _, rest = text.partition(" ")
     status = 500 if text == INTERNAL_ERROR else STATUS_OF_REDIS_ERROR.get(word, HTTPStatus.BAD_REQUEST)
     headers = {b"Retry-After": b"1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}

@@ -162,13 +162,13 @@ def percent_decoded(text: bytes) -> bytes:
     return unquote_to_bytes(text)
 
 
-def from_base64url(text: str) -> bytes:
-    """The key that ?key= names; padding may be left out. Problem for what is no base64url."""
+def from_base64url(text: str, parameter: str = "key") -> bytes:
+    """The bytes that a parameter names; padding may be left out. Problem for what is no base64url."""
     try:
         return base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (ValueError, binascii.Error):
         raise Problem(
-            400, "The parameter 'key' must be the key's bytes in base64url (letters, digits, - and _)."
+            400, f"The parameter {parameter!r} must be bytes in base64url (letters, digits, - and _)."
         ) from None
 
 

@@ -38,7 +38,7 @@ def _inlined(schema: Any, defined: dict[str, Any]) -> Any:
         return schema
     if "$ref" in schema:
         target = _inlined(defined[schema["$ref"].rpartition("/")[2]], defined)
-        return target | {name: value for name, value in schema.items() if name != "$ref"}
+        return target | {name: value for name, value in schema.items() if name not in ("$ref", "$defs")}
     # "discriminator" of OpenAPI is only allowed with references; "const" of each alternative's "op" says the same.
     return {name: _inlined(value, defined) for name, value in schema.items() if name not in ("$defs", "discriminator")}
 

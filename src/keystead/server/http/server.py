@@ -18,6 +18,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from keystead.server.clients import DENIED
+from keystead.server.feed import Feed
 from keystead.server.http.authentication import Authentication
 from keystead.server.http.calls import Calls
 from keystead.server.http.guards import Guard
@@ -71,13 +72,12 @@ class HttpServer:
         self.draining = False
         self._loading: float | None = 0.0  # the share that has been read; None when it is all there
         self.routes = lean_routes()
-        self.render_metrics: RenderMetrics | None = None
-        """Makes the page of metrics, once it has been imported."""
-        self._application: asyncio.Future[Application] = loop.create_future()
+        self._imported: asyncio.Future[tuple[Application, RenderMetrics]] = loop.create_future()
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: Clients
         self.executor: LocalExecutor
         self.calls: Calls
+        self.feed: Feed
         self._authentication: Authentication
         self.configure(settings)
         self._tell_time()
@@ -99,6 +99,7 @@ class HttpServer:
         self._clients = clients
         self.executor = clients.executor
         self.calls = Calls(self.loop, clients.executor, turns)
+        self.feed = Feed(self.loop, clients.executor.engine, turns.schedule)
         self._authentication = Authentication(clients.executor.access, monotonic)
         self._loading = None
         for connection in self.connections:
@@ -109,14 +110,19 @@ class HttpServer:
         self.run(self._import(importing))
 
     async def _import(self, importing: Callable[[], tuple[Application, RenderMetrics]]) -> None:
-        application, self.render_metrics = await self.loop.run_in_executor(None, importing)
+        imported = await self.loop.run_in_executor(None, importing)
         gc.freeze()  # modules stay: no collection need look at them again
-        self._application.set_result(application)
+        self._imported.set_result(imported)
 
     async def application(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request by the FastAPI application, when it is there."""
-        application = await asyncio.shield(self._application)
+        application, _ = await asyncio.shield(self._imported)
         await application(scope, receive, send)
+
+    async def metrics(self, accept: str) -> tuple[str, bytes]:
+        """The page of metrics, for a reader with this Accept header: content type and text."""
+        _, render = await asyncio.shield(self._imported)
+        return render(accept)
 
     def stop(self) -> None:
         """Begin no more requests; connections close when their answer is written."""
