@@ -15,9 +15,9 @@ from keystead.cli.options import CommandLine
 from keystead.config import Settings
 
 _DESCRIPTION: Final = """\
-Print a systemd unit that serves a data directory. To install it, as root:
+Print a systemd unit that serves a data directory as the system's user keystead
+(or another one), who must exist. To install it, as root:
 
-  useradd --system --no-create-home keystead
   keystead systemd --dir /var/lib/keystead >/etc/systemd/system/keystead.service
   systemctl enable --now keystead
 
