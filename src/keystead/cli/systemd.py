@@ -19,7 +19,7 @@ Print a systemd unit that serves a data directory as the system's user keystead
 (or another one), who must exist. To install it, as root:
 
   keystead systemd --dir /var/lib/keystead >/etc/systemd/system/keystead.service
-  systemctl enable --now keystead
+  systemctl enable keystead && systemctl start keystead
 
 Settings are read from the file that --config names; systemctl reload reads it
 again."""
