@@ -56,7 +56,9 @@ class OperationLog:
         self.is_on = False
         """Whether what is no command is to be noted; commands are when `layer` is around them."""
 
-    def note(self, session: Session, name: str, started_ns: int, *, user: str | None = None, result: str = "ok") -> None:
+    def note(
+        self, session: Session, name: str, started_ns: int, *, user: str | None = None, result: str = "ok"
+    ) -> None:
         """Make a record, while the log is on, of what a client did by other means than a command, since *started_ns*
         of `perf_counter_ns`. *user*: who it was, if not the session's."""
         if self.is_on:
