@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -25,8 +26,18 @@ class Answer(NamedTuple):
 class HttpConnection:
     """A blocking connection that is kept open."""
 
-    def __init__(self, address: tuple[str, int], headers: Mapping[str, str] | None = None) -> None:
-        self._connection = http.client.HTTPConnection(*address, timeout=TIMEOUT_SECONDS)
+    def __init__(
+        self,
+        address: tuple[str, int],
+        headers: Mapping[str, str] | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        """Over TLS with a *context*."""
+        self._connection = (
+            http.client.HTTPSConnection(*address, timeout=TIMEOUT_SECONDS, context=context)
+            if context
+            else http.client.HTTPConnection(*address, timeout=TIMEOUT_SECONDS)
+        )
         self._headers = dict(headers or {})
 
     def ask(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,102 +23,12 @@ from keystead.config import load
 from keystead.server.certificates import Certificates
 from keystead.server.tls import Handshake, Handshakes
 from server import certificates
-from servers import Server, free_port, running, start_keystead
-from wire import CLOSED, TIMEOUT_SECONDS, Reply, SocketConnection, encode, read_reply
+from server.encrypted import TlsClient, TlsServer, copied, serving
+from wire import CLOSED, TIMEOUT_SECONDS, Reply, SocketConnection, encode
 
 OK = Reply("+", b"OK")
 PONG = Reply("+", b"PONG")
 NO_AUTH = Reply("-", b"NOAUTH Authentication required.")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return certificates.make(tmp_path_factory.mktemp("tls"), "default", "nobody")
-
-
-@pytest.fixture(scope="module")
-def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Certificates of an authority that the server does not know."""
-    return certificates.make(tmp_path_factory.mktemp("foreign"), "default")
-
-
-class TlsServer:
-    """A server, its TLS port, and how to get there."""
-
-    def __init__(self, server: Server, port: int, folder: Path) -> None:
-        self.server = server
-        self.port = port
-        self.folder = folder
-
-    def context(self, user: str | None = None, of: Path | None = None) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self.folder / "ca.crt")
-        if user is not None:
-            where = of or self.folder
-            context.load_cert_chain(where / f"{user}.crt", where / f"{user}.key")
-        return context
-
-    def connect(self, user: str | None = None, of: Path | None = None) -> TlsClient:
-        return TlsClient(self.port, self.context(user, of))
-
-
-class TlsClient:
-    """A `wire.SocketConnection` behind TLS."""
-
-    def __init__(self, port: int, context: ssl.SSLContext) -> None:
-        plain = socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS)
-        try:
-            self.socket = context.wrap_socket(plain, server_hostname="localhost")
-        except OSError:
-            plain.close()
-            raise
-        self._file = self.socket.makefile("rb")
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def receive(self) -> Reply:
-        try:
-            return read_reply(self._file)
-        except (EOFError, ConnectionError, ssl.SSLError):
-            return CLOSED
-
-    def call(self, *args: bytes | str | int) -> Reply:
-        self.send(encode(args))
-        return self.receive()
-
-    def close(self) -> None:
-        self._file.close()
-        self.socket.close()
-
-
-@contextlib.contextmanager
-def serving(directory: Path, folder: Path, *options: str) -> Iterator[TlsServer]:
-    port = free_port()
-    files = ("--tls-cert-file", str(folder / "server.crt"), "--tls-key-file", str(folder / "server.key"))
-    with running(start_keystead(directory, "--tls-port", str(port), *files, *options)) as server:
-        yield TlsServer(server, port, folder)
-
-
-@pytest.fixture
-def tls(tmp_path: Path, folder: Path) -> Iterator[TlsServer]:
-    """Client certificates are not asked for."""
-    with serving(tmp_path / "data", folder) as server:
-        yield server
-
-
-@pytest.fixture
-def mutual(tmp_path: Path, folder: Path) -> Iterator[TlsServer]:
-    """Client certificates may be shown; who shows none needs a password."""
-    options = ("--tls-ca-cert-file", str(folder / "ca.crt"), "--tls-auth-clients", "optional", "--requirepass", "x")
-    with serving(tmp_path / "data", folder, *options) as server:
-        yield server
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it never happens"
-        time.sleep(0.01)
 
 
 # --- clients --------------------------------------------------------------------------------------------------------
@@ -368,18 +277,6 @@ def serial_number(client: TlsClient) -> str:
     return cast("dict[str, str]", client.socket.getpeercert())["serialNumber"]
 
 
-def copied(folder: Path, to: Path) -> Path:
-    to.mkdir()
-    for file in folder.iterdir():
-        (to / file.name).write_bytes(file.read_bytes())
-    return to
-
-
-def hang_up(server: TlsServer, until_log_says: str) -> None:
-    server.server.process.send_signal(signal.SIGHUP)
-    until(lambda: until_log_says in server.server.log.read_text())
-
-
 def test_new_certificates_are_taken_under_traffic_and_no_connection_is_dropped(tmp_path: Path, folder: Path) -> None:
     own = copied(folder, tmp_path / "tls")
     with serving(tmp_path / "data", own) as server:
@@ -401,7 +298,7 @@ def test_new_certificates_are_taken_under_traffic_and_no_connection_is_dropped(t
         first = serial_number(old)
         (own / "server.crt").unlink()
         certificates.make(own)
-        hang_up(server, "read the certificates anew")
+        server.hang_up("read the certificates anew")
         new = server.connect()
         assert serial_number(new) != first
         assert old.call("PING") == PONG
@@ -419,7 +316,7 @@ def test_a_bad_new_certificate_is_logged_and_the_old_one_stays(tmp_path: Path, f
     with serving(tmp_path / "data", own) as server:
         client = server.connect()
         (own / "server.crt").write_text("no certificate")
-        hang_up(server, "the certificates in use stay")
+        server.hang_up("the certificates in use stay")
         again = server.connect()
         assert serial_number(again) == serial_number(client)
         client.close()
@@ -433,7 +330,7 @@ def test_an_authority_that_is_taken_off_is_not_believed_any_more(tmp_path: Path,
         assert not is_refused(server, "default")
         assert is_refused(server, "default", of=foreign)
         (own / "believed.crt").write_bytes((foreign / "ca.crt").read_bytes())
-        hang_up(server, "read the certificates anew")
+        server.hang_up("read the certificates anew")
         assert is_refused(server, "default")
         assert not is_refused(server, "default", of=foreign)
 

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "user": Command("keystead.cli.users", "add, list and remove users; their passwords and tokens"),
     "compact": Command("keystead.cli.compact", "make a checkpoint now, so that the next start is quick"),
     "tls": Command("keystead.cli.tls", "make certificates to try TLS with"),
+    "systemd": Command("keystead.cli.systemd", "print a unit file for systemd"),
     "bench": Command("keystead.cli.bench", "measure a running server"),
 }
 

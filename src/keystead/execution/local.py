@@ -400,6 +400,7 @@ class LocalExecutor:
         settings = self.settings
         self.acl_log.configure(settings.acl_log_max_entries)
         self.slow_log.configure(settings.slowlog_slower_than_us, settings.slowlog_max_entries)
+        self.operations.is_on = settings.log_operations
         self.latency.threshold_ms = settings.latency_threshold_ms
         self.tables.put_layers(
             slow_log=self.slow_log.layer(),

@@ -25,7 +25,7 @@ MOST_KEY_BYTES: Final = 256
 
 
 class Operation(NamedTuple):
-    """One command that ran or was refused."""
+    """One command that ran or was refused, or what else a client did."""
 
     at_ns: int
     """When it began; Unix time in nanoseconds."""
@@ -53,6 +53,17 @@ class OperationLog:
 
     def __init__(self) -> None:
         self.sink: Sink = lambda _: None
+        self.is_on = False
+        """Whether what is no command is to be noted; commands are when `layer` is around them."""
+
+    def note(self, session: Session, name: str, started_ns: int, *, user: str | None = None, result: str = "ok") -> None:
+        """Make a record, while the log is on, of what a client did by other means than a command, since *started_ns*
+        of `perf_counter_ns`. *user*: who it was, if not the session's."""
+        if self.is_on:
+            duration_ns = time.perf_counter_ns() - started_ns
+            who = session.user.name if user is None else user
+            at_ns, db = time.time_ns() - duration_ns, session.db.number
+            self.sink(_operation(session, at_ns, who, db, name, (), 0, result, duration_ns))
 
     def layer(self, command: Command, run: Run) -> Run:
         """The runner with a record of each call."""
@@ -65,20 +76,10 @@ class OperationLog:
 
             def record(result: str) -> None:
                 found = positions(specs, args) if specs else ()
-                operation = Operation(
-                    at_ns,
-                    session.user.name,
-                    session.peer.addr,
-                    session.name,
-                    session.peer.protocol,
-                    db,
-                    name,
-                    tuple(args[at][:MOST_KEY_BYTES] for at in found[:MOST_KEYS]),
-                    len(found),
-                    result,
-                    (clock_ns() - started_ns) // 1000,
-                )
-                self.sink(operation)
+                keys = tuple(args[at][:MOST_KEY_BYTES] for at in found[:MOST_KEYS])
+                duration_ns = clock_ns() - started_ns
+                who = session.user.name
+                self.sink(_operation(session, at_ns, who, db, name, keys, len(found), result, duration_ns))
 
             try:
                 reply = run(session, args)
@@ -92,6 +93,23 @@ class OperationLog:
             return reply
 
         return logged
+
+
+def _operation(
+    session: Session,
+    at_ns: int,
+    user: str,
+    db: int,
+    name: str,
+    keys: tuple[bytes, ...],
+    key_count: int,
+    result: str,
+    duration_ns: int,
+) -> Operation:
+    peer = session.peer
+    return Operation(
+        at_ns, user, peer.addr, session.name, peer.protocol, db, name, keys, key_count, result, duration_ns // 1000
+    )
 
 
 def _outcome(reply: bytes) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -102,13 +103,17 @@ class Authentication:
             checked(_unauthorized("The Basic credentials are not base64."))
             return
         try:
-            self._access.check(name or DEFAULT_NAME, password, lambda user: self._admit(request, user, checked))
+            name = name or DEFAULT_NAME
+            self._access.check(name, password, lambda user: self._admit(request, user, checked, name))
         except TooManyLogins as error:
             checked(unavailable(error.text.partition(" ")[2]))
 
-    def _admit(self, request: Request, user: User | None, checked: Checked) -> None:
+    def _admit(self, request: Request, user: User | None, checked: Checked, name: bytes = b"") -> None:
         if user is None:
             self._throttle.failed(request.connection.host)
+            session = request.session
+            session.executor.note_failed_login(session, [b"AUTH"], name)
+            session.executor.operations.note(session, "AUTH", time.perf_counter_ns(), user="", result="WRONGPASS")
             checked(_unauthorized("The user, the password or the token is wrong."))
         else:
             request.user = user

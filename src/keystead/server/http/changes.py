@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast, get_args
@@ -47,6 +48,7 @@ async def changes(request: Current) -> Response:
     if values not in get_args(Values):
         raise Problem(400, f"The parameter 'values' must be one of {', '.join(get_args(Values))}.")
     session = request.session
+    began_ns = time.perf_counter_ns()
     start = _start(session.engine, request, parameters.get("since", ""))
     follower = Follower(
         db=session.db.number if "db" in parameters else None,
@@ -55,7 +57,9 @@ async def changes(request: Current) -> Response:
         may_read=lambda: _may_read(session),
     )
     events = request.connection.server.feed.follow(follower, start)
-    return EventStream(await anext(events), events)
+    first = await anext(events)
+    session.executor.operations.note(session, "CHANGES", began_ns)
+    return EventStream(first, events)
 
 
 def _may_read(session: Session) -> MayRead | None:

@@ -9,6 +9,7 @@ many keys at most, and what it cannot know it does not say.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_from_bytes
@@ -43,10 +44,12 @@ WALK_KEYS: Final = 500
 
 def list_keys(request: Request) -> Response:
     """One page."""
+    started_ns = time.perf_counter_ns()
     parameters = request.raw_parameters(PARAMETERS)
     session = request.session
     refusal = session.executor.may(session.user, [b"SCAN", b"0"])
     if refusal is not None:
+        session.executor.operations.note(session, "SCAN", started_ns, result="NOPERM")
         raise problem_of_redis_error(refusal)
     index = session.db.keyspace.index
     if index is None or not index.ready:
@@ -56,6 +59,7 @@ def list_keys(request: Request) -> Response:
     page = _page(request, index, parameters)
     prefix = parameters.get("prefix", b"")
     total = index.count(prefix) if session.user.may_read_all else None
+    session.executor.operations.note(session, "SCAN", started_ns)
     document = {"items": page.items, "total": total, "next": page.next_path(parameters)}
     return Response(200, msgspec.json.encode(document), b"application/json")
 
