@@ -221,8 +221,11 @@ class LocalExecutor:
         return denial.error if denial is not None else None
 
     def note_denial(self, session: Session, args: list[bytes], denial: Denial) -> None:
-        """For ACL LOG and INFO."""
+        """For ACL LOG, INFO and the operation log."""
         self.statistics.denials[denial.reason] += 1
+        command = called_command(args)
+        if command is not None:
+            self.operations.note_denial(session, command, args)
         self._log_denial(session, args, denial.reason, denial.object, session.user.key)
 
     def note_failed_login(self, session: Session, args: list[bytes], username: bytes) -> None:

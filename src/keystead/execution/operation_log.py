@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from keystead.commands.declaration import Command
 from keystead.commands.key_positions import positions
@@ -65,23 +65,25 @@ class OperationLog:
             duration_ns = time.perf_counter_ns() - started_ns
             who = session.user.name if user is None else user
             at_ns, db = time.time_ns() - duration_ns, session.db.number
-            self.sink(_operation(session, at_ns, who, db, name, (), 0, result, duration_ns))
+            self.sink(_operation(session, at_ns, who, db, name, ((), 0), result, duration_ns))
+
+    def note_denial(self, session: Session, command: Command, args: list[bytes]) -> None:
+        """Make a record, while the log is on, of a command that the user may not run: no runner of `layer` sees it."""
+        if self.is_on:
+            at_ns, db, name, keys = time.time_ns(), session.db.number, _shown_name(command), _keys_of(command, args)
+            self.sink(_operation(session, at_ns, session.user.name, db, name, keys, "NOPERM", 0))
 
     def layer(self, command: Command, run: Run) -> Run:
         """The runner with a record of each call."""
-        name = command.name.replace("|", " ").upper()
-        specs = command.key_specs
+        name = _shown_name(command)
         clock_ns, wall_ns = time.perf_counter_ns, time.time_ns
 
         def logged(session: Session, args: list[bytes]) -> bytes | Promise:
             at_ns, started_ns, db = wall_ns(), clock_ns(), session.db.number
 
             def record(result: str) -> None:
-                found = positions(specs, args) if specs else ()
-                keys = tuple(args[at][:MOST_KEY_BYTES] for at in found[:MOST_KEYS])
-                duration_ns = clock_ns() - started_ns
-                who = session.user.name
-                self.sink(_operation(session, at_ns, who, db, name, keys, len(found), result, duration_ns))
+                duration_ns, who = clock_ns() - started_ns, session.user.name
+                self.sink(_operation(session, at_ns, who, db, name, _keys_of(command, args), result, duration_ns))
 
             try:
                 reply = run(session, args)
@@ -97,20 +99,26 @@ class OperationLog:
         return logged
 
 
+_Keys: TypeAlias = tuple[tuple[bytes, ...], int]
+"""Those that are shown, and how many there are."""
+
+
+def _shown_name(command: Command) -> str:
+    return command.name.replace("|", " ").upper()
+
+
+def _keys_of(command: Command, args: list[bytes]) -> _Keys:
+    found = positions(command.key_specs, args) if command.key_specs else ()
+    return tuple(args[at][:MOST_KEY_BYTES] for at in found[:MOST_KEYS]), len(found)
+
+
 def _operation(
-    session: Session,
-    at_ns: int,
-    user: str,
-    db: int,
-    name: str,
-    keys: tuple[bytes, ...],
-    key_count: int,
-    result: str,
-    duration_ns: int,
+    session: Session, at_ns: int, user: str, db: int, name: str, keys: _Keys, result: str, duration_ns: int
 ) -> Operation:
     peer = session.peer
+    shown, count = keys
     return Operation(
-        at_ns, user, peer.addr, session.name, peer.protocol, db, name, keys, key_count, result, duration_ns // 1000
+        at_ns, user, peer.addr, session.name, peer.protocol, db, name, shown, count, result, duration_ns // 1000
     )
 
 
