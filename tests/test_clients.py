@@ -7,6 +7,7 @@ transactions and the server's own commands.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import threading
 from typing import TYPE_CHECKING, Any
@@ -438,3 +439,70 @@ def test_the_asyncio_client_logs_in(locked: Server) -> None:
             assert await client.get("k") == b"v"
 
     asyncio.run(talk())
+
+
+# --- users
+
+
+@pytest.fixture
+def admin(connect: Connect) -> Iterator[redis_py.Redis]:
+    """Deletes the users that a test made."""
+    client = connect(decode_responses=True)
+    yield client
+    for name in set(client.acl_users()) - {"default"}:
+        client.acl_deluser(name)
+    client.acl_log_reset()
+
+
+def test_a_user_is_made_described_and_deleted(admin: redis_py.Redis) -> None:
+    assert admin.acl_setuser(
+        "ada", enabled=True, passwords=["+secret"], categories=["+@read"], commands=["+set"], keys=["app:*"]
+    )
+    found = admin.acl_getuser("ada")
+    assert found["flags"] == ["on"]
+    assert len(found["passwords"]) == 1
+    assert found["commands"] == ["+set"]
+    assert found["categories"] == ["-@all", "+@read"]
+    assert "secret" not in str(admin.acl_list())
+    assert sorted(admin.acl_users()) == ["ada", "default"]
+    assert admin.acl_deluser("ada", "nobody") == 1
+    assert admin.acl_getuser("ada") is None
+
+
+def test_a_user_does_only_what_he_may(admin: redis_py.Redis, connect: Connect) -> None:
+    admin.acl_setuser("ada", enabled=True, passwords=["+secret"], categories=["+@read", "+@connection"], keys=["app:*"])
+    ada = connect(username="ada", password="secret", decode_responses=True)
+    assert ada.get("app:1") is None
+    with pytest.raises(redis_py.exceptions.NoPermissionError):
+        ada.get("other")
+    with pytest.raises(redis_py.exceptions.NoPermissionError):
+        ada.set("app:1", "x")
+    reasons = [(entry["reason"], entry["object"], entry["username"]) for entry in admin.acl_log()]
+    assert reasons == [("command", "set", "ada"), ("key", "other", "ada")]
+    assert admin.acl_log_reset()
+    assert admin.acl_log() == []
+
+
+def test_what_a_user_could_do_is_told_without_doing_it(admin: redis_py.Redis) -> None:
+    admin.acl_setuser("ada", enabled=True, nopass=True, commands=["+get"], keys=["app:*"])
+    assert admin.acl_dryrun("ada", "get", "app:1") == "OK"
+    assert "'set'" in admin.acl_dryrun("ada", "set", "app:1", "x")
+
+
+def test_the_small_questions_about_users(admin: redis_py.Redis) -> None:
+    assert admin.acl_whoami() == "default"
+    assert {"read", "write", "dangerous"} <= set(admin.acl_cat())
+    assert "get" in admin.acl_cat("read")
+    assert len(admin.acl_genpass()) == 64
+    assert len(admin.acl_genpass(5)) == 2
+
+
+def test_a_hashed_password_logs_in(admin: redis_py.Redis, connect: Connect) -> None:
+    admin.acl_setuser(
+        "ada",
+        enabled=True,
+        hashed_passwords=["+" + hashlib.sha256(b"secret").hexdigest()],
+        reset=True,
+        categories=["+@all"],
+    )
+    assert connect(username="ada", password="secret").ping()

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -15,10 +16,11 @@ import pytest
 
 import keystead as keystead_package
 from cli.stores import keystead
+from http_client import HttpConnection
 from keystead.cli import COMMANDS, EXIT_CODES
 from keystead.commands.catalogue import REGISTRY
 from keystead.config import declared
-from servers import running, start_keystead
+from servers import HttpServer, running, start_keystead, start_keystead_http
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -165,7 +167,7 @@ def test_every_public_name_and_method_is_documented() -> None:
 
 
 def test_the_tour_with_redis_cli_does_what_it_says(tmp_path: Path) -> None:
-    (block,) = blocks(ROOT / "README.md", "console")
+    (block,) = [block for block in blocks(ROOT / "README.md", "console") if block.startswith("$ redis-cli")]
     entries = re.findall(r"^\$ (.*)\n((?:(?!\$).*\n)*)", block, re.MULTILINE)
     assert len(entries) >= 3
     with running(start_keystead(tmp_path / "data")) as server:
@@ -174,6 +176,30 @@ def test_the_tour_with_redis_cli_does_what_it_says(tmp_path: Path) -> None:
             # redis-cli types values only for a terminal; --no-raw asks for the same elsewhere.
             done = subprocess.run([words[0], "--no-raw", *words[1:]], capture_output=True, text=True, timeout=60)
             assert done.stdout == expected, command
+
+
+def test_the_examples_with_curl_do_what_they_say(tmp_path: Path) -> None:
+    """Those of a page build on each other; the README's are a page of their own."""
+    for page in (ROOT / "README.md", DOCS / "http.md"):
+        shown = [block for block in blocks(page, "console") if block.startswith("$ curl") and "-N" not in block]
+        entries = re.findall(r"^\$ (.*)\n((?:(?!\$).*\n)*)", "".join(shown), re.MULTILINE)
+        assert len(entries) >= 2, page
+        with running(start_keystead_http(tmp_path / page.stem)) as server:
+            wait_for_the_index(server)
+            for command, expected in entries:
+                words = shlex.split(command.replace("7380", str(server.http_port)))
+                done = subprocess.run([*words, "-s"], capture_output=True, text=True, timeout=60)
+                assert done.stdout == expected.removesuffix("\n"), command
+
+
+def wait_for_the_index(server: HttpServer) -> None:
+    """Listings are refused until it is built, which takes no time here."""
+    connection = HttpConnection(server.http_address)
+    for _ in range(500):
+        if connection.ask("GET", "/v1/keys").status == 200:
+            break
+        time.sleep(0.02)
+    connection.close()
 
 
 def test_the_lines_of_json_in_the_pages_can_be_loaded(tmp_path: Path) -> None:

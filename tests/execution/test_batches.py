@@ -305,3 +305,48 @@ def test_a_batch_does_what_its_commands_do_one_by_one_or_nothing(
     commit(engine)
     commit(other)
     assert replays_to_memory(engine)
+
+
+# --- permissions
+
+
+def restricted(executor_stage: Stage, *words: bytes) -> Client:
+    """A client who may do what the words say."""
+    client = executor_stage.client()
+    access = executor_stage.executor.access
+    access.set_user(b"ada", [b"on", b"nopass", *words], lambda _: None)
+    user = access.user(b"ada")
+    assert user is not None
+    client.session.log_in(user)
+    return client
+
+
+def test_a_step_that_the_user_may_not_take_is_refused_before_anything_runs(executor_stage: Stage) -> None:
+    client = restricted(executor_stage, b"+set", b"~app:*")
+    batch = run(client, "SET app:k 1", "SET other 1")
+    assert batch.failure == Failure(
+        1, "NOPERM this user has no permissions to access one of the keys used as arguments", unmet=False
+    )
+    assert executor_stage.client()("EXISTS app:k") == b":0\r\n"
+    (entry,) = executor_stage.executor.acl_log.entries
+    assert (entry.reason, entry.object) == ("key", b"other")
+
+
+@pytest.mark.parametrize("all_or_nothing", [True, False])
+def test_a_forbidden_command_is_refused(executor_stage: Stage, *, all_or_nothing: bool) -> None:
+    client = restricted(executor_stage, b"+set", b"~*")
+    batch = run(client, "SET k 1", "GET k", all_or_nothing=all_or_nothing)
+    assert batch.failure == Failure(1, "NOPERM this user has no permissions to run the 'get' command", unmet=False)
+
+
+@pytest.mark.parametrize("words", [(b"+@all", b"%W~*"), (b"+set", b"~*")])
+@pytest.mark.parametrize("value", [b"secret", b"wrong"])
+def test_a_condition_tells_nothing_of_a_value_that_the_user_may_not_read(
+    executor_stage: Stage, words: tuple[bytes, ...], value: bytes
+) -> None:
+    executor_stage.client()("SET k secret")
+    client = restricted(executor_stage, *words)
+    batch = Batch(client.session, [Step([b"SET", b"k", b"1"], if_it_holds(b"k", value))])
+    assert batch.start() is None
+    assert batch.failure is not None
+    assert (batch.failure.reason.split()[0], batch.failure.unmet) == ("NOPERM", False)

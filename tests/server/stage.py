@@ -14,6 +14,7 @@ from keystead import resp
 from keystead.config.settings import Settings
 from keystead.engine.engine import Engine
 from keystead.errors import DiskFailure
+from keystead.execution.access import Access
 from keystead.execution.local import LocalExecutor
 from keystead.execution.promise import Promise
 from keystead.execution.session import Session
@@ -174,7 +175,14 @@ class Client:
 class Stage:
     """The store, everything above it, and what has gone wrong."""
 
-    def __init__(self, directory: Path, settings: Settings | None = None, *, helper: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: Settings | None = None,
+        *,
+        helper: bool = False,
+        access: Access | None = None,
+    ) -> None:
         self.loop = ManualLoop()
         self.engine = Engine.open(str(directory))
         self.failures: list[DiskFailure] = []
@@ -184,7 +192,9 @@ class Stage:
         self.helper = ManualHelper()
         if helper:
             self.turns.helper = self.helper
-        self.executor = LocalExecutor(self.engine, settings or Settings(), call_later=self.loop.call_later)
+        self.executor = LocalExecutor(
+            self.engine, settings or Settings(), call_later=self.loop.call_later, access=access
+        )
         self.promises: list[Promise] = []
         self.executed: list[bytes] = []
         self.server = Clients(loop, self.executor, self.turns)

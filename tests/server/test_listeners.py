@@ -76,3 +76,27 @@ def test_a_socket_that_a_dead_process_left_is_replaced_and_a_live_one_is_not(tmp
     with pytest.raises(PortTaken):
         listeners.bind_unix(path, 0o700)
     live.close()
+
+
+# --- strangers
+
+
+@pytest.mark.parametrize("options", [{"host": "0.0.0.0"}, {"host": "::"}, {"http-host": "192.0.2.1"}])
+def test_a_public_address_is_refused_while_nobody_has_to_log_in(options: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="--insecure"):
+        listeners.refuse_strangers(settings(**options), requires_password=False)
+
+
+def test_a_public_address_is_served_when_all_must_log_in_or_when_told_to() -> None:
+    listeners.refuse_strangers(settings(host="0.0.0.0"), requires_password=True)
+    listeners.refuse_strangers(settings(host="0.0.0.0", insecure="yes"), requires_password=False)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_addresses_of_this_machine_alone_need_no_users(host: str) -> None:
+    listeners.refuse_strangers(settings(host=host), requires_password=False)
+
+
+def test_a_public_address_of_a_protocol_that_is_off_needs_no_users() -> None:
+    options = {"http-host": "0.0.0.0", "http-port": "0"}
+    listeners.refuse_strangers(settings(**options), requires_password=False)

@@ -17,6 +17,7 @@ from keystead.commands.declaration import Command, called_command
 from keystead.commands.key_positions import positions
 from keystead.commands.table import unknown_command, unknown_subcommand
 from keystead.engine.savepoint import Savepoint
+from keystead.execution.permissions import Denial
 
 if TYPE_CHECKING:
     from keystead.engine.values import Value
@@ -34,6 +35,8 @@ class Condition(NamedTuple):
     key: bytes
     refuse: Callable[[Value | None], str | None]
     """Given what the key holds: why the step must not run, or None."""
+    tells_value: bool = True
+    """Its outcome tells something of the value, not only whether there is one: that is for who may read the key."""
 
 
 class Step(NamedTuple):
@@ -91,7 +94,7 @@ class Batch:
     def _unfit_step(self) -> Failure | None:
         """The first step that cannot take part, whatever the data is."""
         refusal = self._session.engine.refusal
-        for index, (args, _) in enumerate(self._steps):
+        for index, (args, condition) in enumerate(self._steps):
             command = called_command(args)
             if command is None:
                 reason = why_unknown(args)
@@ -104,9 +107,26 @@ class Batch:
             elif refusal and "denyoom" in command.flags:
                 reason = refusal
             else:
-                continue
+                denial = self._denial(command, args, condition)
+                if denial is None:
+                    continue
+                reason = denial.error
             return Failure(index, reason, unmet=False)
         return None
+
+    def _denial(self, command: Command, args: list[bytes], condition: Condition | None) -> Denial | None:
+        """Why the user may not take the step; it is noted. A condition is asked for before its command would be
+        refused, so who may not read the key must not get that far."""
+        session = self._session
+        permissions = session.user.permissions
+        if permissions.is_unrestricted:
+            return None
+        denial = permissions.denial(command, args)
+        if denial is None and condition is not None and condition.tells_value:
+            denial = None if permissions.may_read_key(condition.key) else Denial("key", condition.key)
+        if denial is not None:
+            session.executor.note_denial(session, args, denial)
+        return denial
 
     def _resume(self) -> bytes:
         self._run()

@@ -22,6 +22,7 @@ _COUNTS = {b"*%d" % count: count for count in range(1, 100)}
 
 # A read that fills the buffer nearly always ends within a command.
 _FULL_READ_BYTES = 16384
+_NEXT_COMMAND = b"\r\n*"
 # What a small `bytes` and its place in a list take, beside its contents.
 _ARGUMENT_OVERHEAD_BYTES = 48
 
@@ -123,7 +124,8 @@ class RequestParser:
 
     def run_of(self, data: bytes) -> Run | None:
         """The commands of `data` if they are a run and nothing else (see runs). None changes nothing: feed() it."""
-        return parse_run(data) if self._plain and len(data) < _FULL_READ_BYTES else None
+        # The search tells a single command in a tenth of the time that parse_run needs for it.
+        return parse_run(data) if self._plain and len(data) < _FULL_READ_BYTES and _NEXT_COMMAND in data else None
 
     def _feed(self, data: bytes) -> list[list[bytes]]:
         commands: list[list[bytes]] = []

@@ -67,7 +67,7 @@ class Operation(msgspec.Struct, kw_only=True, tag_field="op", forbid_unknown_fie
         if self.if_absent:
             if self.if_match is not None:
                 raise ValueError("an operation takes if_match or if_absent, not both")
-            return Condition(key, lambda found: None if found is None else "The key exists.")
+            return Condition(key, lambda found: None if found is None else "The key exists.", tells_value=False)
         if self.if_match is None:
             return None
         tags = parse_tags(self.if_match.encode("utf-8", "replace"), "if_match", weak=False)

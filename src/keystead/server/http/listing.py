@@ -54,6 +54,7 @@ def list_keys(request: Request) -> Response:
     index = session.db.keyspace.index
     if index is None or not index.ready:
         raise unavailable("The index of the keys is being built.")
+    session.engine.clock.refresh()  # else a key whose time is up might still be shown
     session.must_wait = True  # so the answer is told when everything in memory now is durable
     page = _page(request, index, parameters)
     prefix = parameters.get("prefix", b"")

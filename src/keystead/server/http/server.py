@@ -163,7 +163,8 @@ class HttpServer:
             return unavailable("So many HTTP connections as http-max-connections allows are open.")
         if self._by_address[connection.host] > settings.http_max_connections_per_address > 0:
             return unavailable("This address has as many connections open as http-max-connections-per-address allows.")
-        if settings.protected_mode and not connection.is_local and not self._asks_for_password():
+        is_open = not self._asks_for_password() and not settings.insecure
+        if settings.protected_mode and is_open and not connection.is_local:
             return problem_of_redis_error(DENIED.decode())
         return None
 

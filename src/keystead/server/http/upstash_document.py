@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keystead.server.http.schemas import ANYTHING, IDEMPOTENCY_KEY, content, object_of
+from keystead.server.http.schemas import ANYTHING, IDEMPOTENCY_KEY, content, object_of, problem
 
 _ARGUMENT = {"type": ["string", "number", "boolean"]}
 _ROW = {"type": "array", "minItems": 1, "items": _ARGUMENT}
@@ -84,7 +84,7 @@ def _by_path(name: str, summary: str, **more: Any) -> dict[str, Any]:
             "Counts as a request that changes data, whatever its method."
         ),
         "parameters": [*_PATH, *_HEADERS],
-        "responses": {"200": _ONE, **_FAILURES},
+        "responses": {"200": _ONE, **_FAILURES, "404": problem("The path begins with no command.")},
         **more,
     }
 
