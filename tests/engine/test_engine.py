@@ -270,11 +270,11 @@ def test_a_flush_is_one_operation_and_memory_is_freed_in_slices(disk: SimulatedD
     assert len(old) == 3_000  # others are still shown it
     engine.sync()
     assert engine.databases[0].keyspace.read(b"7", Reader()) is None
-    assert len(engine._freeing) > SHARDS // 2
+    assert engine.pending_frees > SHARDS // 2
     engine.housekeep(0)
-    assert engine._freeing  # without time nothing is freed
+    assert engine.pending_frees  # without time nothing is freed
     engine.housekeep(1_000)
-    assert not engine._freeing
+    assert not engine.pending_frees
     assert engine.used_bytes() == 0
 
 

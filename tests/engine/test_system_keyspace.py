@@ -118,7 +118,7 @@ def test_its_memory_counts(engine: Engine) -> None:
 
 def test_a_flush_never_hands_out_its_id(disk: SimulatedDisk, engine: Engine) -> None:
     """After four thousand million flushes its turn would have come."""
-    engine._next_keyspace = SYSTEM_KEYSPACE - 1
+    engine._bindings._next_keyspace = SYSTEM_KEYSPACE - 1
     for expected in (SYSTEM_KEYSPACE - 1, SYSTEM_KEYSPACE + 1):
         engine.databases[0].keyspace.put(b"k", b"v")
         engine.flush(engine.databases[0])

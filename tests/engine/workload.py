@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from keystead.engine.engine import Database, Engine, Options
+    from keystead.engine.bindings import Database
+    from keystead.engine.engine import Engine, Options
 
 KEYS = [b"a", b"b", b"bb", b"c", b"d\0\xff", b"e" * 20]
 DATABASES = 3

@@ -14,7 +14,7 @@ from keystead.commands.value_types import type_name
 from keystead.errors import CommandError
 
 if TYPE_CHECKING:
-    from keystead.engine.engine import Database
+    from keystead.engine.bindings import Database
     from keystead.engine.keyspace import Keyspace
     from keystead.engine.values import Value
     from keystead.execution.session import Session

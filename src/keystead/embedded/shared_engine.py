@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
     from collections.abc import Callable
 
-    from keystead.engine.engine import Database
+    from keystead.engine.bindings import Database
     from keystead.engine.keyspace import Keyspace
     from keystead.engine.values import Value
 

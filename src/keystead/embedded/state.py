@@ -9,7 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from keystead.engine.engine import Database, Engine
+    from keystead.engine.bindings import Database
+    from keystead.engine.engine import Engine
 
 
 class State(Protocol):

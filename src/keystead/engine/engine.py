@@ -1,6 +1,6 @@
 """The engine: opens a store, takes changes from its single writer, and says what is durable so far.
 
-Owns: databases, the turn being recorded, the order append → sync → durable. Must not know: commands, protocols, who
+Owns: the turn being recorded, the order append → sync → durable. Must not know: commands, protocols, who
 waits for what. Synchronous; whoever uses it decides when a turn ends and where a sync is done.
 
 A *turn* is everything recorded between two `end_turn` calls; it becomes one frame. `open_turn` is being recorded,
@@ -14,21 +14,20 @@ from collections.abc import Callable, Iterator
 from typing import Final, Literal, NamedTuple
 
 from keystead.engine import manifest as manifests
+from keystead.engine.bindings import Bindings, Database
 from keystead.engine.checkpoint import Progress
 from keystead.engine.clock import Clock, wall_clock_ms
 from keystead.engine.files import Directory, DirectoryLock, System
 from keystead.engine.format import COMMIT, MARK, PART
-from keystead.engine.history import Databases, after, floor_of
-from keystead.engine.key_index import KeyIndex
-from keystead.engine.keyspace import SHARDS, SYSTEM_KEYSPACE, Keyspace
+from keystead.engine.history import floor_of
 from keystead.engine.log import Log, SyncTicket
 from keystead.engine.maintenance import Background, Maintenance, Retention, ThreadBackground
 from keystead.engine.opening import continue_store, create_store
-from keystead.engine.operations import BIND, SYSTEM, Author, Bind
+from keystead.engine.operations import Author
 from keystead.engine.recovery import Recovered, recover
 from keystead.engine.tail import Deliver, Tail
 from keystead.engine.turns import OpenTurn
-from keystead.engine.view import DATABASES, View
+from keystead.engine.view import View
 from keystead.errors import DiskFailure
 
 Fsync = Literal["always", "interval", "never"]
@@ -40,22 +39,7 @@ DISK_FULL: Final = (
 )
 MEMORY_CHECK_BYTES = 1 << 18
 """Memory is looked at again after this much log: what the data grows by is never more than what is logged."""
-EXPIRE_AT_ONCE = 200
-SYSTEM_NUMBER: Final = -1
 IDLE_STEPS_BEFORE_MARK = 3
-
-
-class Database:
-    """A numbered database: a name for a keyspace. Always use `.keyspace` afresh; FLUSHDB and SWAPDB replace it.
-
-    The system's has the number -1, and its keyspace is always the same.
-    """
-
-    __slots__ = ("keyspace", "number")
-
-    def __init__(self, number: int, keyspace: Keyspace) -> None:
-        self.number = number
-        self.keyspace = keyspace
 
 
 class Options(NamedTuple):
@@ -116,26 +100,15 @@ class Engine:
         self.durable_turn = 0
         self.refusal: str | None = None
         self.on_refusal_change: Callable[[], None] = lambda: None
-        self._expired_in_replaced = 0
         self.torn_bytes = 0
         self.failed: DiskFailure | None = None
-        self.databases: list[Database] = []
-        self.system: Database
-        """What the store keeps for itself: durable as all else, shown by no number, left alone by every flush."""
-        self._all: list[Database] = []
-        """The numbered databases and the system's."""
+        self._bindings = Bindings(self.clock, self.turn, lambda: self.open_turn, lambda: self.durable_turn)
+        self.databases = self._bindings.databases
         self.active_expire = True
-        self._next_keyspace = DATABASES
-        self._replaced: list[tuple[int, Keyspace]] = []
-        self._freeing: list[object] = []
         self._tail: Tail | None = None
-        self._shown: Databases = ()
-        """The keyspaces that the numbered databases show."""
-        self._expire_at = 0
         self._idle_steps = 0
         self._mark_end = 0
         self._memory_checked_at = 0
-        self._indexing: Iterator[None] | None = None
         self._background = background
         self._lock = DirectoryLock.acquire(path, system=system)
         self.directory = Directory(path, system)
@@ -193,22 +166,8 @@ class Engine:
         self.clock.advance_to(view.time_ms)
         self.log.next_sequence = view.next_sequence
         self.turn.next_part = view.next_part
-        self._next_keyspace = view.next_keyspace
-        self._seed = seed
-        self.databases += [Database(number, self._adopted(id_, view)) for number, id_ in enumerate(view.databases)]
-        self.system = Database(SYSTEM_NUMBER, self._adopted(SYSTEM_KEYSPACE, view))
-        self._all += [*self.databases, self.system]
-        self._shown = tuple(view.databases)
+        self._bindings.adopt(view, seed)
         self.check_refusal()
-
-    def _adopted(self, keyspace_id: int, view: View) -> Keyspace:
-        keyspace = self._new_keyspace(keyspace_id)
-        found = view.keyspaces.get(keyspace_id)
-        if found is not None:
-            keyspace.shards = found.shards
-            keyspace.expires = found.expires
-            keyspace.payload_bytes = found.payload_bytes
-        return keyspace
 
     def configure(self, options: Options) -> None:
         """Other options hold from now on; `segment_bytes` and `reserve_bytes` from the next start.
@@ -231,9 +190,6 @@ class Engine:
         self._appended(self.appended_turn)  # with another `fsync` it may be durable enough
         self.check_refusal()
 
-    def _new_keyspace(self, number: int) -> Keyspace:
-        return Keyspace(number, self._seed, self.clock, self.turn.record, lambda: self.durable_turn)
-
     # --- Changes ----------------------------------------------------------------------------------------------------
 
     @property
@@ -250,59 +206,22 @@ class Engine:
         """Make everything recorded since `len(engine.ops)` was *start* one transaction."""
         self.turn.end_group(start)
 
-    def flush(self, database: Database) -> None:
-        """Empty a database by binding a new keyspace to it: at once, however many keys there are."""
-        old = database.keyspace
-        if not len(old):
-            return
-        self._expired_in_replaced += old.expired_keys
-        new = self._new_keyspace(self._new_keyspace_id())
-        if old.index is not None:
-            new.index = KeyIndex()
-            for _ in new.build_index():  # of no keys, at once
-                pass
-        self._bind(database, new)
-        self._replaced.append((self.open_turn, old))
+    @property
+    def system(self) -> Database:
+        """What the store keeps for itself: durable as all else, shown by no number, left alone by every flush."""
+        return self._bindings.system
 
-    def _new_keyspace_id(self) -> int:
-        number = self._next_keyspace
-        if number == SYSTEM_KEYSPACE:
-            number += 1
-        self._next_keyspace = number + 1
-        return number
+    def flush(self, database: Database) -> None:
+        """Empty a database: at once, however many keys there are."""
+        self._bindings.flush(database)
 
     def flush_all(self) -> None:
         """Empty every database, as one transaction."""
-        start = len(self.ops)
-        for database in self.databases:
-            self.flush(database)
-        self.end_group(start)
+        self._bindings.flush_all()
 
     def swap(self, one: Database, other: Database) -> None:
         """Let two databases show each other's keyspace, as one transaction."""
-        if one is other:
-            return
-        start = len(self.ops)
-        first, second = one.keyspace, other.keyspace
-        shown_first, shown_second = first.shown_durably(), second.shown_durably()
-        first.touch_all(second)
-        second.touch_all(first)
-        first.watched, second.watched = second.watched, first.watched  # watches belong to the database
-        self._show(one, second, shown_first)
-        self._show(other, first, shown_second)
-        self.end_group(start)
-
-    def _bind(self, database: Database, new: Keyspace) -> None:
-        old = database.keyspace
-        old.touch_all(new)
-        new.watched, old.watched = old.watched, {}
-        self._show(database, new, old.shown_durably())
-
-    def _show(self, database: Database, keyspace: Keyspace, instead_of: Keyspace) -> None:
-        keyspace.take_place_of(instead_of)
-        database.keyspace = keyspace
-        self._shown = after(self._shown, [Bind(database.number, keyspace.id)])
-        self.turn.record((BIND, database.number, keyspace.id))
+        self._bindings.swap(one, other)
 
     # --- Turns and syncs --------------------------------------------------------------------------------------------
 
@@ -331,7 +250,7 @@ class Engine:
             self.failed = failure
             raise
         if self._tail is not None:
-            self._tail.committed(turn, log.next_sequence, now_ms, self._shown, encoded)
+            self._tail.committed(turn, log.next_sequence, now_ms, self._bindings.shown, encoded)
         log.next_sequence += transactions
         self._idle_steps = 0
         if written:
@@ -345,11 +264,7 @@ class Engine:
         if self.options.fsync != "always":
             # The choice was made to answer before the sync: nothing waits, and nothing is hidden.
             self.durable_turn = turn
-            for database in self._all:
-                if database.keyspace.open_before:
-                    database.keyspace.forget_before_images()
-            for _, keyspace in self._replaced:
-                keyspace.forget_before_images()
+            self._bindings.forget_before_images()
             if self._tail is not None:
                 self._tail.durable(turn)
 
@@ -367,7 +282,7 @@ class Engine:
         assert not self.ops, "end the turn first: a sync must not move the before-images of what is not in the log"
         ticket = self.log.begin_sync(self.appended_turn)
         if ticket is not None:
-            for keyspace in self._keyspaces_with_images():
+            for keyspace in self._bindings.keyspaces_with_images():
                 keyspace.begin_sync()
         return ticket
 
@@ -377,10 +292,9 @@ class Engine:
             raise self.failed
         self.log.finish_sync(ticket)
         self.durable_turn = max(self.durable_turn, ticket.turn)
-        for keyspace in self._keyspaces_with_images():
+        for keyspace in self._bindings.keyspaces_with_images():
             keyspace.finish_sync()
-        if self._replaced:
-            self._free_replaced()
+        self._bindings.let_replaced_go()
         if self._tail is not None:
             self._tail.durable(self.durable_turn)
 
@@ -400,7 +314,7 @@ class Engine:
         One at a time: whoever followed before does not any more.
         """
         self.end_turn()
-        self._tail = Tail(deliver, self._shown)
+        self._tail = Tail(deliver, self._bindings.shown)
         return self.log.next_sequence
 
     def unfollow(self) -> None:
@@ -416,16 +330,6 @@ class Engine:
             self.failed = error
             raise
 
-    def _keyspaces_with_images(self) -> list[Keyspace]:
-        return [database.keyspace for database in self._all] + [keyspace for _, keyspace in self._replaced]
-
-    def _free_replaced(self) -> None:
-        durable = [keyspace for turn, keyspace in self._replaced if turn <= self.durable_turn]
-        self._replaced = [(turn, keyspace) for turn, keyspace in self._replaced if turn > self.durable_turn]
-        for keyspace in durable:
-            self._freeing += [shard for shard in (*keyspace.shards, *keyspace.expires) if shard]
-            keyspace.shards, keyspace.expires = [], []
-
     # --- Housekeeping -----------------------------------------------------------------------------------------------
 
     def housekeep(self, budget_ms: float) -> None:
@@ -438,13 +342,13 @@ class Engine:
             raise self.failed
         self.clock.refresh()
         deadline = time.perf_counter() + budget_ms / 1000
-        if self.options.fsync != "always" and self._replaced:
-            self._free_replaced()
+        bindings = self._bindings
+        if self.options.fsync != "always":
+            bindings.let_replaced_go()
         if self.active_expire:
-            self._expire_slice(int(budget_ms * 1000))
-        while self._freeing and time.perf_counter() < deadline:
-            self._freeing.pop()
-        self.index_until(deadline)
+            bindings.expire_slice(int(budget_ms * 1000))
+        bindings.free_until(deadline)
+        bindings.index_until(deadline)
         if self.log.holding or self.log.starved:
             self._resume()
         self._mark_when_idle()
@@ -457,24 +361,9 @@ class Engine:
     def at_rest(self) -> bool:
         """Whether housekeeping has nothing more to do until the next change; keys that will expire are not counted."""
         log = self.log
-        waiting = self.ops or self._freeing or self._replaced or self._indexing is not None
+        waiting = self.ops or not self._bindings.at_rest
         on_disk = log.holding or log.starved or log.retired or self.maintenance.working or self._mark_is_due()
         return not (waiting or on_disk or self.options != self._chosen)
-
-    def _expire_slice(self, keys: int) -> None:
-        """Look at up to *keys* expiries, shard by shard, so that each shard is visited about every five seconds."""
-        author, self.author = self.author, SYSTEM
-        looked_at = 0
-        for _ in range(SHARDS // 50 + 1):
-            self._expire_at = (self._expire_at + 1) % SHARDS
-            for database in self._all:
-                expires = database.keyspace.expires[self._expire_at]
-                if expires is not None:
-                    looked_at += len(expires.slots)
-                    database.keyspace.expire_due(self._expire_at, EXPIRE_AT_ONCE)
-            if looked_at > keys:
-                break
-        self.author = author
 
     def _resume(self) -> None:
         self._final(self.log.resume)
@@ -500,18 +389,11 @@ class Engine:
 
     def build_index(self) -> None:
         """Build the ordered key indexes in later housekeeping slices, unless they exist."""
-        keyspaces = [database.keyspace for database in self.databases if database.keyspace.index is None]
-        for keyspace in keyspaces:
-            keyspace.index = KeyIndex()
-        if keyspaces:
-            self._indexing = (step for keyspace in keyspaces for step in keyspace.build_index())
+        self._bindings.build_index()
 
     def index_until(self, deadline_s: float) -> bool:
         """Go on building the key indexes until that moment of `time.perf_counter`; whether there is more to do."""
-        while self._indexing is not None and time.perf_counter() < deadline_s:
-            if next(self._indexing, self) is self:
-                self._indexing = None
-        return self._indexing is not None
+        return self._bindings.index_until(deadline_s)
 
     def request_checkpoint(self) -> None:
         """Make a checkpoint as soon as possible."""
@@ -542,16 +424,16 @@ class Engine:
     @property
     def expired_keys(self) -> int:
         """How many keys of users were removed because their time was up, by themselves or when a change met them."""
-        return self._expired_in_replaced + sum(database.keyspace.expired_keys for database in self.databases)
+        return self._bindings.expired_keys
 
     @property
     def pending_frees(self) -> int:
         """Pieces of flushed keyspaces whose memory is still to be given back."""
-        return len(self._freeing)
+        return self._bindings.pending_frees
 
     def used_bytes(self) -> int:
         """Estimated memory of all data, the system's included."""
-        return sum(database.keyspace.used_bytes() for database in self._all)
+        return self._bindings.used_bytes()
 
     def info(self) -> EngineInfo:
         """The engine's facts."""

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from keystead.engine.before_images import BeforeImages, Unpatch, joined
 
 if TYPE_CHECKING:
-    from keystead.engine.engine import Database, Engine
+    from keystead.engine.bindings import Database
+    from keystead.engine.engine import Engine
     from keystead.engine.keyspace import Keyspace, Watcher
 
 

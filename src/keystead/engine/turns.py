@@ -46,6 +46,8 @@ class OpenTurn:
 
     def sign(self, author: Author) -> None:
         """What is recorded from now on is this author's."""
+        if author is self.author:
+            return
         self.author = author
         start = len(self.ops)
         if self._authors[-1][0] == start:

@@ -15,7 +15,8 @@ from keystead.execution.promise import Promise
 
 if TYPE_CHECKING:
     from keystead.commands.table import Table
-    from keystead.engine.engine import Database, Engine
+    from keystead.engine.bindings import Database
+    from keystead.engine.engine import Engine
     from keystead.execution.local import LocalExecutor
     from keystead.execution.statistics import Statistics
     from keystead.execution.users import User
