@@ -286,7 +286,7 @@ case(
     "SELECT 3",
     "CLIENT SETNAME app",
     seen("CLIENT INFO", lines_with(*_FIELDS)),
-    seen("CLIENT INFO", values_of("name", "age", "flags", "db", "sub", "psub", "multi", "cmd", "user")),
+    seen("CLIENT INFO", values_of("name", "flags", "db", "sub", "psub", "multi", "cmd", "user")),
     seen("CLIENT LIST", lines_with(*_FIELDS)),
     seen("client list id {id:main}", values_of("name", "db", "cmd", "resp")),
     seen("CLIENT LIST TYPE normal", kind),

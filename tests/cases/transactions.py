@@ -278,7 +278,7 @@ case(
     "PING",
     ("EXEC", None),
 )
-case("a watched key that expires", "SET k v PX 10", "WATCH k", wait(0.02), "MULTI", "PING", ("EXEC", None))
+case("a watched key that expires", "SET k v PX 300", "WATCH k", wait(0.32), "MULTI", "PING", ("EXEC", None))
 case(
     "a watched key that had expired before", "SET k v PX 10", wait(0.02), "WATCH k", "MULTI", "PING", ("EXEC", ["PONG"])
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -149,8 +148,9 @@ def test_handshakes_are_shown_where_tls_is_served(executor_stage: Stage, page: P
     assert shown.figure("keystead_tls_failed_handshakes_total", reason="timeout") == 2
 
 
-class _Handshakes(SimpleNamespace):
-    failures = Counter(timeout=2)
+class _Handshakes:
+    def __init__(self) -> None:
+        self.failures = Counter(timeout=2)
 
     def __len__(self) -> int:
         return 3

@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from keystead.execution.operation_log import Operation
-from keystead.server.operations_writer import OperationsWriter, escaped, json_line, text_line
+from keystead.server.operations_writer import (
+    OperationsWriter,
+    escaped,
+    json_line,
+    json_loss,
+    text_line,
+    text_loss,
+)
 
 PATIENCE_S = 10.0
 AT_NS = 1_795_652_339_123_456_789
@@ -57,6 +64,11 @@ def test_a_text_line_reads_from_left_to_right() -> None:
     assert text_line(SET).decode() == '2026-11-26T00:18:59.123456Z http ada 10.0.0.7:50000 db3 SET "k" ok 12us\n'
     more = SET._replace(client=b"worker", keys=(b"a", b"b"), key_count=9, result="NOPERM")
     assert text_line(more).decode().endswith('ada worker@10.0.0.7:50000 db3 SET "a" "b" and 7 more NOPERM 12us\n')
+
+
+def test_a_loss_is_told_in_the_form_of_the_other_lines() -> None:
+    assert json.loads(json_loss("now", 7)) == {"at": "now", "dropped": 7}
+    assert text_loss("now", 7) == b"now 7 lines were dropped\n"
 
 
 @pytest.mark.parametrize(

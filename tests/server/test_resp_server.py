@@ -356,6 +356,25 @@ def test_a_silent_client_is_closed_when_a_timeout_is_set(stage: Stage) -> None:
     assert not busy.pipe.closed
 
 
+def test_who_has_to_log_in_and_does_not_is_closed(stage: Stage) -> None:
+    open_since_before = Client(stage)
+    stage.executor.access.set_password("secret")
+    stranger, slow, gone, user = Client(stage), Client(stage), Client(stage), Client(stage)
+    gone.connection.connection_lost(None)
+    user.asks("AUTH secret")
+    stage.engine.clock.advance_to(stage.engine.clock.now_ms + 29_000)
+    late = Client(stage)
+    stage.server.enforce_limits()
+    assert not stranger.pipe.closed
+    slow.asks(b"*2\r\n$4\r\nAUTH\r\n$6\r\nsec")
+    stage.engine.clock.advance_to(stage.engine.clock.now_ms + 2_000)
+    stage.server.enforce_limits()
+    assert stranger.pipe.aborted
+    assert slow.pipe.aborted, "half a login is none"
+    assert not any(client.pipe.closed for client in (open_since_before, user, late))
+    assert list(stage.server.strangers) == [late.connection]
+
+
 # --- endings
 
 

@@ -75,6 +75,7 @@ def test_a_manager_that_does_not_listen_any_more_stops_nobody(tmp_path: Path) ->
     ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready("serving")
 
 
+@pytest.mark.linux
 def test_an_address_that_begins_with_an_at_sign_is_an_abstract_one() -> None:
     name = f"@keystead-test-{os.getpid()}"
     listening = Manager(name)

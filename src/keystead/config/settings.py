@@ -312,6 +312,14 @@ class Settings:
         redis="maxclients",
         reloadable=True,
     )
+    login_timeout_s: int = _setting(
+        "login-timeout",
+        Seconds(),
+        "30s",
+        "Close a client that has to log in and has not done so after this time; 0 is never.",
+        group="Clients",
+        reloadable=True,
+    )
     idle_timeout_s: int = _setting(
         "timeout",
         Seconds(),

@@ -47,6 +47,8 @@ class Clients:
         self.outbox: list[tuple[Writer, bytes]] = []
         """Replies that wait for nothing, in order: written at the end of the turn."""
         turns.flush = self.flush
+        self.strangers: dict[Connection, int] = {}
+        """Connections that have to log in first, and since when (store time), oldest first."""
         self.slow_readers: dict[Connection, float] = {}
         """Connections whose peer does not take its replies, and since when (monotonic seconds) they have been over the
         soft limit; 0 while they are not."""
@@ -89,14 +91,24 @@ class Clients:
         return None
 
     def enforce_limits(self) -> None:
-        """Close those that do not read and those that are silent for too long. To be called several times a second."""
+        """Close those that do not read, do not log in, or are silent for too long. To be called several times a
+        second."""
         settings = self.executor.settings
         for connection in list(self.slow_readers):
             self._enforce_output_limit(connection, settings)
+        now_ms = self.executor.engine.clock.now_ms
+        if settings.login_timeout_s:
+            self._close_strangers(now_ms - settings.login_timeout_s * 1000)
         if settings.idle_timeout_s:
-            oldest_ms = self.executor.engine.clock.now_ms - settings.idle_timeout_s * 1000
+            oldest_ms = now_ms - settings.idle_timeout_s * 1000
             for connection in list(self.connections):
                 connection.close_if_idle_since(oldest_ms)
+
+    def _close_strangers(self, oldest_ms: int) -> None:
+        for connection, since_ms in list(self.strangers.items()):
+            if since_ms >= oldest_ms:
+                break
+            connection.kill()
 
     def _enforce_output_limit(self, connection: Connection, settings: Settings) -> None:
         unread = connection.unread_bytes()

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -42,6 +43,7 @@ class OperationsWriter:
         """To the end of the file *path*, or to standard error without one; lines for people, or JSON lines."""
         self._path = path
         self._format: Format = text_line if text else json_line
+        self._format_loss = text_loss if text else json_loss
         self._most_waiting = most_waiting
         self._waiting: deque[Operation] = deque()
         self.dropped = 0
@@ -96,7 +98,7 @@ class OperationsWriter:
 
     def _report_dropped(self) -> None:
         missing = self.dropped - self._reported
-        if missing and self._write(json_of(at=_now(), dropped=missing)):
+        if missing and self._write(self._format_loss(_moment(time.time_ns()), missing)):
             self._reported += missing
 
     def _write(self, lines: bytes) -> bool:
@@ -154,6 +156,16 @@ def json_line(operation: Operation) -> bytes:
     return json_of(**fields)
 
 
+def json_loss(at: str, missing: int) -> bytes:
+    """Says how many lines are missing here."""
+    return json_of(at=at, dropped=missing)
+
+
+def text_loss(at: str, missing: int) -> bytes:
+    """The same in words."""
+    return f"{at} {missing} lines were dropped\n".encode()
+
+
 def json_of(**fields: Any) -> bytes:
     return msgspec.json.encode(fields) + b"\n"
 
@@ -203,7 +215,3 @@ def _shown(character: str, also: str) -> str:
 def _moment(at_ns: int) -> str:
     whole_s, rest_ns = divmod(at_ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(whole_s, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1000:06d}Z"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

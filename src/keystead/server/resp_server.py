@@ -172,6 +172,7 @@ class Connection(asyncio.BufferedProtocol):
         self._ended = True
         self._backlog = None
         self._clients.slow_readers.pop(self, None)
+        self._clients.strangers.pop(self, None)
         if self in self._clients.connections:
             self._clients.connections.discard(self)
             self._clients.executor.close_session(self.session)
@@ -310,6 +311,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _choose_limits(self) -> None:
         self._before_login = not self.session.authenticated
+        if self._before_login:
+            self._clients.strangers.setdefault(self, self.session.connected_ms)
+        else:
+            self._clients.strangers.pop(self, None)
         if self._before_login is not self._parser.limits.before_login:
             self._parser.limits = replace(self._parser.limits, before_login=self._before_login)
 

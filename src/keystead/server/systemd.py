@@ -31,7 +31,7 @@ class ServiceManager:
             return
         message = "\n".join(f"{name}={value}" for name, value in fields.items())
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
                 channel.setblocking(False)
                 channel.sendto(message.encode(), self._address)
         except OSError as error:
