@@ -61,6 +61,8 @@ class ManualHelper:
 
     def __init__(self) -> None:
         self.requests: list[list[int]] = []
+        self.sync_s = 0.0
+        """What the next syncs take by its own clock."""
 
     def request(self, descriptors: list[int]) -> None:
         self.requests.append(list(descriptors))
@@ -227,5 +229,5 @@ class Stage:
 
     def sync(self) -> None:
         """The helper answers that its sync is done."""
-        self.turns.synced()
+        self.turns.synced(self.helper.sync_s)
         self.loop.run()

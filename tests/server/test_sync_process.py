@@ -25,12 +25,14 @@ class Witness:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.synced = 0
+        self.took_s: list[float] = []
         self.failures: list[DiskFailure] = []
         self.helper = SyncProcess(loop, self._count, self.failures.append)
         self.helper.start()
 
-    def _count(self) -> None:
+    def _count(self, took_s: float) -> None:
         self.synced += 1
+        self.took_s.append(took_s)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_S
@@ -73,6 +75,7 @@ def test_it_syncs_what_it_is_given_again_and_again(play: Play, tmp_path: Path) -
                 witness.helper.request([one.fileno(), two.fileno()])
                 await witness.until(lambda count=count: witness.synced == count)  # type: ignore[misc]
         assert witness.failures == []
+        assert min(witness.took_s) > 0
         if os.path.isdir("/proc/self/fd"):
             # It keeps none of the descriptors: a store that is closed is not held open by its helper.
             descriptors = Path(f"/proc/{witness.helper.pid}/fd")

@@ -46,9 +46,9 @@ class Meters:
         """A sync begins that covers every turn so far."""
         self._covered_s, self._ended_s = self._ended_s, []
 
-    def sync_done(self, began_s: float, now_s: float) -> None:
+    def sync_done(self, took_s: float, now_s: float) -> None:
         """It succeeded: its turns are on disk."""
-        self.fsync.observe(now_s - began_s)
+        self.fsync.observe(took_s)
         observe = self.commit.observe
         for ended_s in self._covered_s:
             observe(now_s - ended_s)

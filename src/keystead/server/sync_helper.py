@@ -1,4 +1,4 @@
-"""The process that syncs: it is given open files over a socket, syncs them, and answers with an errno.
+"""The process that syncs: given open files over a socket, it syncs them and answers with an errno and the time it took.
 
 Run as a program with the number of its end of a socket pair. A disk that stalls then stalls this process and not the
 server's loop, and no lock of the interpreter stands between the end of a sync and the server. It shares the server's
@@ -12,9 +12,12 @@ import _signal  # type: ignore[import-not-found]  # `signal` and `socket` take l
 import _socket
 import os
 import sys
+import time
 
 REQUEST = b"S"
-ANSWER_BYTES = 4
+ERRNO_BYTES = 4
+ANSWER_BYTES = 12
+"""An errno, 0 for success, and how long the sync took in nanoseconds; both in the machine's byte order."""
 MOST_FILES = 16
 
 _DESCRIPTOR_BYTES = 4
@@ -27,8 +30,12 @@ def serve(channel: _socket.socket) -> None:
         request, messages, _, _ = channel.recvmsg(1, space)
         if not request:
             return
-        failure = sync([descriptor for _, _, data in messages for descriptor in _descriptors(data)])
-        channel.send(failure.to_bytes(ANSWER_BYTES, sys.byteorder))
+        descriptors = [descriptor for _, _, data in messages for descriptor in _descriptors(data)]
+        began_ns = time.perf_counter_ns()
+        failure = sync(descriptors)
+        took_ns = time.perf_counter_ns() - began_ns
+        order = sys.byteorder
+        channel.send(failure.to_bytes(ERRNO_BYTES, order) + took_ns.to_bytes(ANSWER_BYTES - ERRNO_BYTES, order))
 
 
 def sync(descriptors: list[int]) -> int:

@@ -27,15 +27,16 @@ _END_SECONDS = 5.0
 class SyncProcess:
     """One helper process; at most one request is under way.
 
-    `on_synced` is called after each successful sync. `on_failure` is called once, with a DiskFailure, when a sync fails
-    or the helper dies with a request outstanding: what the disk holds is then unknown, and nothing may be asked again.
-    A helper that dies idle is replaced: nobody had been promised anything by it.
+    `on_synced` is called after each successful sync, with the seconds it took by the helper's clock. `on_failure` is
+    called once, with a DiskFailure, when a sync fails or the helper dies with a request outstanding: what the disk
+    holds is then unknown, and nothing may be asked again. A helper that dies idle is replaced: nobody had been promised
+    anything by it.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        on_synced: Callable[[], None],
+        on_synced: Callable[[float], None],
         on_failure: Callable[[DiskFailure], None],
     ) -> None:
         self._loop = loop
@@ -99,12 +100,12 @@ class SyncProcess:
         if not answer:
             self._bury()
             return
-        failure = int.from_bytes(answer, sys.byteorder)
+        failure = int.from_bytes(answer[: sync_helper.ERRNO_BYTES], sys.byteorder)
         if failure:
             self._fail(f"syncing the log: {os.strerror(failure)}")
             return
         self._busy = False
-        self._on_synced()
+        self._on_synced(int.from_bytes(answer[sync_helper.ERRNO_BYTES :], sys.byteorder) / 1e9)
 
     def _bury(self) -> None:
         if self._busy:
