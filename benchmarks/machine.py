@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PACKAGES = ("uvloop", "hiredis", "msgspec", "xxhash", "diskcache", "sqlitedict", "lmdb", "rocksdict")
+PACKAGES = (
+    *("uvloop", "hiredis", "httptools", "fastapi", "uvicorn", "msgspec", "xxhash"),
+    *("diskcache", "sqlitedict", "lmdb", "rocksdict"),
+)
 
 
 def describe_machine(directory: Path) -> dict[str, str | int | float]:
