@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from keystead.engine import turns
 from keystead.engine.background import InlineBackground
 from keystead.engine.engine import Engine, Options
-from keystead.engine.history import FIRST_DATABASES, Transaction
+from keystead.engine.history.transactions import FIRST_DATABASES, Transaction
 from keystead.engine.keyspace import apply_patch
 from keystead.engine.operations import SYSTEM, Bind, Delete, Put
 from keystead.engine.tail import CommittedTurn, transactions_of

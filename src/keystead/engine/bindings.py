@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from keystead.engine.history import Databases, after
+from keystead.engine.history.transactions import Databases, after
 from keystead.engine.key_index import KeyIndex
 from keystead.engine.keyspace import SHARDS, SYSTEM_KEYSPACE, Keyspace
 from keystead.engine.operations import BIND, SYSTEM, Bind

@@ -19,7 +19,7 @@ from keystead.engine.checkpoint import Progress
 from keystead.engine.clock import Clock, wall_clock_ms
 from keystead.engine.files import Directory, DirectoryLock, System
 from keystead.engine.format import COMMIT, MARK, PART
-from keystead.engine.history import floor_of
+from keystead.engine.history.transactions import floor_of
 from keystead.engine.log import Log, SyncTicket
 from keystead.engine.maintenance import Background, Maintenance, Retention, ThreadBackground
 from keystead.engine.opening import continue_store, create_store

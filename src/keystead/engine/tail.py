@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from keystead.engine.history import Databases, PartGroups, Transaction, transactions
+from keystead.engine.history.transactions import Databases, PartGroups, Transaction, transactions
 from keystead.engine.operations import decode_entries
 
 if TYPE_CHECKING:

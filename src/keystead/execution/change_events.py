@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from keystead.engine.history import Databases, Transaction, after
+from keystead.engine.history.transactions import Databases, Transaction, after
 from keystead.engine.operations import Bind, Change, Delete, Expired, Patch, Put, PutExpiring, SetExpiry
 
 Values: TypeAlias = Literal["none", "text", "base64url"]

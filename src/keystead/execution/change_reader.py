@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from keystead.engine.files import Directory
-from keystead.engine.history import History, HistoryDropped
+from keystead.engine.history.transactions import History, HistoryDropped
 from keystead.errors import DamagedData, KeysteadError
 from keystead.execution.change_events import Filter, Position, Values, encoded, events_of
 

@@ -10,7 +10,7 @@ from workload import EMPTY_DISK
 from keystead.engine import manifest as manifests
 from keystead.engine.engine import Engine
 from keystead.engine.files import Directory
-from keystead.engine.history import History, HistoryDropped, Transaction, floor_of
+from keystead.engine.history.transactions import History, HistoryDropped, Transaction, floor_of
 from keystead.engine.operations import Bind, Put
 from keystead.engine.tail import CommittedTurn, transactions_of
 from keystead.errors import DamagedData
