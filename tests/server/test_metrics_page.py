@@ -24,6 +24,7 @@ LABELS = {
     "protocol",
     "python",
     "reason",
+    "status",
     "version",
 }
 """All that there are while commands are not timed. Each has a handful of values, whatever clients do."""

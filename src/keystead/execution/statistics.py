@@ -20,6 +20,7 @@ class Statistics:
         "denials",
         "errors",
         "expired_before",
+        "http_answers",
         "keyspace_hits",
         "keyspace_misses",
         "net_input_bytes",
@@ -45,6 +46,8 @@ class Statistics:
         """Error replies by their first word."""
         self.denials: Counter[str] = Counter()
         """What users were refused, by reason: auth, command, key, channel."""
+        self.http_answers: Counter[int] = Counter()
+        """Answers over HTTP by their status."""
         self.connections_received = 0
         self.connections_rejected = 0
         self.peak_clients = 0

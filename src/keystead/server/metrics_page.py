@@ -88,6 +88,8 @@ class MetricsPage(Collector):
         statistics = self._executor.statistics
         yield counter("commands", "Commands answered.", statistics.commands_processed)
         yield labelled_counter("error_replies", "Errors answered, by first word.", "error", statistics.errors)
+        answers = {str(status): number for status, number in statistics.http_answers.items()}
+        yield labelled_counter("http_answers", "Answers over HTTP, by status.", "status", answers)
         refused = {reason: statistics.errors[word] for reason, word in REFUSALS.items()}
         yield labelled_counter("refused_writes", "Writes refused for want of room.", "reason", refused)
         yield counter("keyspace_hits", "Reads of keys that existed.", statistics.keyspace_hits)

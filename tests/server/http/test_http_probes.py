@@ -59,11 +59,27 @@ def test_metrics_are_read_by_prometheus_in_both_formats(http: HttpConnection, re
     assert openmetrics.body.endswith(b"# EOF\n")
 
 
+def test_answers_are_counted_by_their_status(http: HttpConnection) -> None:
+    def answers() -> dict[str, float]:
+        page = http.ask("GET", "/metrics").body.decode()
+        families = {family.name: family for family in text_string_to_metric_families(page)}
+        return {sample.labels["status"]: sample.value for sample in families["keystead_http_answers"].samples}
+
+    http.ask("GET", "/v1/keys/missing")
+    before = answers()
+    for target in ("/v1/keys/missing", "/v1/keys", "/openapi.json"):
+        http.ask("GET", target)
+    after = answers()
+    assert after["404"] - before["404"] == 1
+    assert after["200"] - before["200"] == 3, "the listing, the document of the application, and the page before"
+
+
 def test_labels_never_depend_on_data(http: HttpConnection, redis_door: SocketConnection) -> None:
     def labelled() -> set[str]:
         return set(re.findall(r"^[a-z_]+\{.*?\}", http.ask("GET", "/metrics").body.decode(), re.MULTILINE))
 
     redis_door.call("SET", "k", "v")
+    http.ask("GET", "/livez")  # the first answer of a status has its own
     before = labelled()
     for number in range(100):
         redis_door.call("SET", f"key:{number}", "v")

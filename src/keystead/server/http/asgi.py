@@ -137,6 +137,7 @@ class Exchange:
         if self._connection.server.draining:
             request.keep_alive = False
         lines.append(self._connection.last_line(request))
+        self._connection.count(status)
         self._head = b"".join(lines)
         self._started = True
         if has_body and length is None:

@@ -1,8 +1,8 @@
-"""One HTTP connection: bytes in, requests, answers out; limits, deadlines, back-pressure.
+"""One HTTP connection: requests to answers, in order; deadlines, back-pressure.
 
-The way of a request: httptools parses its head, guards and login let it in, its body is collected within the limit, its
-route runs, and the answer is written, or waits until what it depends on is durable. One request at a time is executed;
-what the client sends behind it (pipelining) waits, and no more than a little of that is read.
+The way of a request: its head is parsed (`incoming.py`), guards and login let it in, its body is collected within the
+limit, its route runs, and the answer is written, or waits until what it depends on is durable. One request at a time is
+executed; what the client sends behind it (pipelining) waits, and no more than a little of that is read.
 
 Why not uvicorn's protocol around the same parser: it starts a task for every request, collects no bodies and bounds no
 heads, so all but forty lines of it would be replaced; and importing it takes 60 ms (it brings a command line along),
@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, cast
 
-import httptools
-
 from keystead.errors import DiskFailure
 from keystead.server.http.asgi import Exchange
+from keystead.server.http.deadlines import Deadline
+from keystead.server.http.incoming import READ_BYTES, Incoming
 from keystead.server.http.problems import Problem
 from keystead.server.http.requests import Request
 from keystead.server.http.responses import WITHOUT_BODY, Response
@@ -35,15 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("keystead.http")
 
-READ_BYTES = 16384
-"""Heads of requests parsed in a turn of the loop, and what is kept of a client's input while it is being served."""
 TURN_REQUESTS = 64
 """Requests of one connection executed in a turn."""
-HEAD_BYTES = 32768
-"""The longest head of a request."""
-TARGET_BYTES = 16384
-HEADERS = 100
-SENT_ONCE = frozenset((b"host", b"authorization", b"content-length"))
 OUTPUT_PAUSE_BYTES = 1 << 20
 """While a client has so much unread, nothing more is executed for it."""
 LONG_BODY_BYTES = 65536
@@ -63,33 +55,22 @@ KEPT_ALIVE = b"Connection: keep-alive\r\n\r\n"
 """Said to HTTP/1.0 only, where it is not understood by itself."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(Incoming, asyncio.Protocol):
     """One client."""
 
     protocol = "http"
 
     def __init__(self, server: HttpServer) -> None:
-        self.server = server
+        super().__init__(server)
         self.session: Session
         self._statistics: Statistics | None = None  # of the session, when there is one
-        self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
-        # Of the head that is being parsed:
-        self._target = b""
-        self._headers: dict[bytes, bytes] = {}
-        self._head_bytes = 0
-        self._in_head = False
-        self._partial: Request | None = None  # its head is complete, its body is not
-        self._requests: deque[Request] = deque()  # not executed yet, in order; the last one may be partial
         self._current: Request | None = None  # being executed or answered
         self._exchange: Exchange | None = None  # when the application answers it
         self._held: tuple[bytes, bytes | bytearray] | None = None  # an answer that waits for the disk
-        self._left = b""  # read, not parsed
         self._looping = False  # within _go_on
         self._checking = False  # a login is being checked elsewhere
-        self._deaf = False  # nothing more is parsed
         self._eof = False  # nothing more will come
-        self._lingering = False  # when all is answered, wait for the client to close
         self._reading = True
         self.writing_paused = False
         """The client does not take its answers."""
@@ -97,7 +78,7 @@ class Connection(asyncio.Protocol):
         """The user whom a certificate of the client names."""
         self._written = 0
         self._served = 0
-        self._deadline = _Deadline(server.now_s)
+        self._deadline = Deadline(server.now_s)
 
     # --- the transport's calls ---------------------------------------------------------------------------------------
 
@@ -157,92 +138,6 @@ class Connection(asyncio.Protocol):
             self._exchange.disconnect()
         self.server.forget(self)
 
-    # --- the parser's calls ------------------------------------------------------------------------------------------
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self._target = b""
-        self._headers = {}
-        self._head_bytes = 0
-        self._in_head = True
-
-    def on_url(self, url: bytes) -> None:
-        """A piece of its target."""
-        self._target += url
-        if len(self._target) > TARGET_BYTES:
-            self._refuse(Problem(414, f"The path and its parameters are longer than {TARGET_BYTES} bytes."))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; one sent twice is joined by a comma."""
-        if not self._in_head:
-            return  # a trailer of a chunked body, which must not pass for a header
-        headers = self._headers
-        name = name.lower()
-        self._head_bytes += len(name) + len(value)
-        if name in headers:
-            if name in SENT_ONCE:
-                self._refuse(Problem(400, f"The header {name.decode('latin-1')} is given more than once."))
-            value = headers[name] + b", " + value
-        headers[name] = value
-        if self._head_bytes > HEAD_BYTES or len(headers) > HEADERS:
-            self._refuse(_head_too_large())
-
-    def on_headers_complete(self) -> None:
-        """The head is whole; a body may follow."""
-        self._in_head = False
-        if self._deaf:
-            return
-        parser = self._parser
-        keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
-        request = Request(self, parser.get_method(), self._target, self._headers, keep_alive=keep_alive)
-        request.version = parser.get_http_version()
-        self._partial = request
-        self._requests.append(request)
-        length = self._headers.get(b"content-length")
-        if length is not None and int(length) > self.server.max_body_bytes:
-            self._refuse(self._too_large())
-
-    def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
-        request = self._partial
-        if request is None:
-            return
-        request.received += len(body)
-        if request.received > self.server.max_body_bytes:
-            self._refuse(self._too_large())
-        else:
-            request.parts.append(body)
-
-    def on_message_complete(self) -> None:
-        """The request is whole."""
-        request, self._partial = self._partial, None
-        if request is None:
-            return
-        parts = request.parts
-        if parts:
-            request.body = parts[0] if len(parts) == 1 else b"".join(parts)
-            request.parts = []
-        request.complete = True
-        if not request.keep_alive:
-            self._deaf = True
-
-    def _too_large(self) -> Problem:
-        return Problem(413, f"The body is longer than {self.server.max_body_bytes} bytes, which is max-value-bytes.")
-
-    def _refuse(self, problem: Problem) -> None:
-        """Answer what is being received with *problem*, behind the answers to earlier requests; then close."""
-        if self._deaf:
-            return
-        self._deaf = self._lingering = True
-        request, self._partial = self._partial, None
-        if request is None:
-            request = Request(self, b"GET", b"/", {}, keep_alive=False)
-            self._requests.append(request)
-        request.problem = problem
-        request.keep_alive = False
-        request.complete = request.admitted = True
-        request.parts = []
-
     # --- input to answers --------------------------------------------------------------------------------------------
 
     def _go_on(self) -> None:
@@ -273,23 +168,6 @@ class Connection(asyncio.Protocol):
         if self._deaf or self._eof:
             self._close_when_served()
         self._choose_reading()
-
-    def _parse(self) -> None:
-        """Give the parser what has been read: a slice, so that no client owns a turn; bodies as they come."""
-        data, self._left = self._left, b""
-        if len(data) > READ_BYTES and self._partial is None:
-            data, self._left = data[:READ_BYTES], data[READ_BYTES:]
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._deaf = True  # no other protocol is spoken here: the request is answered, the connection closed
-        except httptools.HttpParserError as error:
-            self._refuse(Problem(400, f"This is not HTTP: {error}."))
-        if self._in_head:
-            # The parser hands out headers when they are whole; one that never ends shows only here.
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES + READ_BYTES:
-                self._refuse(_head_too_large())
 
     def _admit(self, request: Request) -> None:
         """Guards, route, login: before the body is asked for."""
@@ -363,6 +241,7 @@ class Connection(asyncio.Protocol):
         if response.close or self.server.draining or (self._statistics is not None and self.session.closing):
             request.keep_alive = False
         head = response.head(self.server.date) + self.last_line(request)
+        self.count(response.status)
         body = b"" if request.method == b"HEAD" or response.status in WITHOUT_BODY else response.body
         if self._statistics is not None and self.session.must_wait:
             self._held = head, body
@@ -376,6 +255,11 @@ class Connection(asyncio.Protocol):
         else:
             self.server.post(self, head + body)
         self.finish(request)
+
+    def count(self, status: int) -> None:
+        """An answer of that status is given."""
+        if self._statistics is not None:
+            self._statistics.http_answers[status] += 1
 
     def last_line(self, request: Request) -> bytes:
         """What ends the head of its answer."""
@@ -509,24 +393,3 @@ class Connection(asyncio.Protocol):
         """(bytes of input not executed, bytes of output not written)."""
         received = sum(request.received for request in self._requests)
         return len(self._left) + received, self._unwritten()
-
-
-class _Deadline:
-    """Measures how long a connection has been in the same state."""
-
-    __slots__ = ("_mark", "_since_s")
-
-    def __init__(self, now_s: float) -> None:
-        self._mark: tuple[str, int] = ("head", 0)
-        self._since_s = now_s
-
-    def lasts_s(self, state: str, progress: int, now_s: float) -> float:
-        """How long since the state was another one, or less had been achieved in it."""
-        mark = (state, progress)
-        if mark != self._mark:
-            self._mark, self._since_s = mark, now_s
-        return now_s - self._since_s
-
-
-def _head_too_large() -> Problem:
-    return Problem(431, f"The head of the request is longer than {HEAD_BYTES} bytes, or has over {HEADERS} headers.")
