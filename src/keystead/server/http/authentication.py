@@ -67,16 +67,23 @@ class Authentication:
         self._access = access
         self._throttle = Throttle(clock_s)
 
+    def user_without_credentials(self, certified_name: str | None) -> User | None:
+        """Who asks when the request does not say so; None when it must. *certified_name*: whom a certificate names."""
+        access = self._access
+        if certified_name is not None:
+            certified = access.certified(certified_name)
+            if certified is not None:
+                return certified
+        return None if access.requires_password else access.default_user
+
     def check(self, request: Request, checked: Checked) -> None:
         """Find out who asks, and call *checked*, at once or later: with None when the request has its user, else
         with the problem."""
         given = request.headers.get(b"authorization")
         if given is None:
-            certified = self._access.certified(request.connection.certified_name)
-            if certified is None and self._access.requires_password:
-                checked(_unauthorized("Log in: this server asks for a user and a password, or for a token."))
-            else:
-                self._admit(request, certified or self._access.default_user, checked)
+            request.user = self.user_without_credentials(request.connection.certified_name)
+            asks = "Log in: this server asks for a user and a password, or for a token."
+            checked(None if request.user is not None else _unauthorized(asks))
             return
         waits_s = self._throttle.waits_s(request.connection.host)
         if waits_s:

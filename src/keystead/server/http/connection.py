@@ -174,8 +174,11 @@ class Connection(Incoming, asyncio.Protocol):
         server = self.server
         try:
             server.check(request)
-            server.authenticate(request, lambda problem: self._admitted(request, problem))
-            self._checking = not request.admitted
+            if server.is_known(request):
+                self._admitted(request, None)
+            else:
+                server.authenticate(request, lambda problem: self._admitted(request, problem))
+                self._checking = not request.admitted
         except Problem as problem:
             self._admitted(request, problem)
 
@@ -294,7 +297,7 @@ class Connection(Incoming, asyncio.Protocol):
         if not request.keep_alive:
             self._deaf = True
             self._requests.clear()
-        if not self._looping:
+        if not self._looping and (self._requests or self._left or self._deaf or self._eof or not self._reading):
             # Not within this call: what is executed now must not come between two answers that are being released.
             self.server.loop.call_soon(self._go_on)
 

@@ -89,7 +89,12 @@ def put(request: Request) -> None:
         created = at_once and not existed
         request.answer(Response(201 if created else 204, headers=((b"ETag", etag_of(value)),)))
 
-    request.start([b"SET", key, value, *_lifetime(parameters), *_set_condition(request, keyspace, key)], done)
+    args = [b"SET", key, value]
+    if parameters:
+        args += _lifetime(parameters)
+    if b"if-match" in request.headers or b"if-none-match" in request.headers:
+        args += _set_condition(request, keyspace, key)
+    request.start(args, done)
     at_once = False
 
 

@@ -218,6 +218,16 @@ class HttpServer:
         if expectation.lower() != b"100-continue":
             raise Problem(417, "The only expectation that can be met is 100-continue.")
 
+    def is_known(self, request: Request) -> bool:
+        """Whether it is clear at once who asks, as it mostly is; if not, `authenticate` finds it out."""
+        if self._loading is not None or b"authorization" in request.headers:
+            return False
+        endpoint = request.endpoint
+        if endpoint is not None and (endpoint.dialect is not None or not endpoint.needs_login):
+            return False
+        request.user = self._authentication.user_without_credentials(request.connection.certified_name)
+        return request.user is not None
+
     def authenticate(self, request: Request, checked: Callable[[Problem | None], None]) -> None:
         """Find out who asks: *checked* is called, at once or later, with None or the problem."""
         endpoint = request.endpoint
