@@ -440,6 +440,8 @@ class SimulatedDisk:
         folder.change((name, None))
         self.after("unlink")
 
+    unlink_slowly = unlink  # how soon space is free makes no difference to what survives
+
     def listdir(self, path: str) -> list[str]:
         self._call("listdir", path)
         return list(self._folders[path].entries)

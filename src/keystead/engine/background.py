@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
+from keystead.engine import giving_way
 from keystead.engine.compaction import NO_SPACE_STATUS, compact
 from keystead.engine.manifest import CheckpointRecord
 
@@ -108,7 +109,7 @@ class ThreadBackground:
 
     def compact(self, directory: Directory, number: int) -> CheckpointRecord:
         """Merge in another process, which ends when this one does: it watches its standard input."""
-        command = [sys.executable, "-m", "keystead.engine.compaction", directory.path, str(number)]
+        command = [sys.executable, "-P", giving_way.__file__, "keystead.engine.compaction", directory.path, str(number)]
         pipe = subprocess.PIPE
         try:
             self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)

@@ -60,6 +60,8 @@ class Bindings:
         self._next_keyspace = DATABASES
         self._replaced: list[tuple[int, Keyspace]] = []
         """Keyspaces that no database shows any more, and the turns that saw to that."""
+        self._keyspaces: list[Keyspace] = []
+        """Those that are shown, and those that were until now."""
         self._expired_in_replaced = 0
         self._freeing: list[object] = []
         self._indexing: Iterator[None] | None = None
@@ -73,6 +75,10 @@ class Bindings:
         self.system = Database(SYSTEM_NUMBER, self._adopted(SYSTEM_KEYSPACE, view))
         self._all += [*self.databases, self.system]
         self.shown = tuple(view.databases)
+        self._list_keyspaces()
+
+    def _list_keyspaces(self) -> None:
+        self._keyspaces = [database.keyspace for database in self._all] + [keyspace for _, keyspace in self._replaced]
 
     def _adopted(self, keyspace_id: int, view: View) -> Keyspace:
         keyspace = self._new_keyspace(keyspace_id)
@@ -99,8 +105,8 @@ class Bindings:
             new.index = KeyIndex()
             for _ in new.build_index():  # of no keys, at once
                 pass
-        self._bind(database, new)
         self._replaced.append((self._open_turn(), old))
+        self._bind(database, new)
 
     def _new_keyspace_id(self) -> int:
         number = self._next_keyspace
@@ -139,19 +145,21 @@ class Bindings:
     def _show(self, database: Database, keyspace: Keyspace, instead_of: Keyspace) -> None:
         keyspace.take_place_of(instead_of)
         database.keyspace = keyspace
+        self._list_keyspaces()
         self.shown = after(self.shown, [Bind(database.number, keyspace.id)])
         self._turn.record((BIND, database.number, keyspace.id))
 
     # --- What is durable --------------------------------------------------------------------------------------------
 
     def keyspaces_with_images(self) -> list[Keyspace]:
-        """Every keyspace that may keep before-images: those that are shown, and those that were until now."""
-        return [database.keyspace for database in self._all] + [keyspace for _, keyspace in self._replaced]
+        """Every keyspace that keeps before-images. Asked for twice a sync, and mostly one of seventeen does."""
+        return [keyspace for keyspace in self._keyspaces if keyspace.open_before or keyspace.syncing_before]
 
     def forget_before_images(self) -> None:
         """Everything so far is as durable as it will be told to be."""
-        for keyspace in self.keyspaces_with_images():
-            keyspace.forget_before_images()
+        for keyspace in self._keyspaces:
+            if keyspace.open_before:
+                keyspace.open_before = {}
 
     def let_replaced_go(self) -> None:
         """Keyspaces whose replacement is durable are wanted no more: their memory is given back by slices."""
@@ -160,6 +168,7 @@ class Bindings:
         durable_turn = self._durable_turn()
         durable = [keyspace for turn, keyspace in self._replaced if turn <= durable_turn]
         self._replaced = [(turn, keyspace) for turn, keyspace in self._replaced if turn > durable_turn]
+        self._list_keyspaces()
         for keyspace in durable:
             self._freeing += [shard for shard in (*keyspace.shards, *keyspace.expires) if shard]
             keyspace.shards, keyspace.expires = [], []

@@ -497,11 +497,6 @@ class Keyspace:
         if self.syncing_before:
             self.syncing_before = {}
 
-    def forget_before_images(self) -> None:
-        """Everything so far is as durable as it will be told to be."""
-        if self.open_before:
-            self.open_before = {}
-
     def shown_durably(self) -> Keyspace:
         """What the database that shows this keyspace showed when the open generation began."""
         return self.open_before.shown if isinstance(self.open_before, Rebound) else self

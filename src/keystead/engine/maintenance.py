@@ -338,7 +338,7 @@ class Maintenance:
             manifests.store(directory, manifest)
             # Only after the manifest that no longer names them is durable.
             for name in sorted(names - manifest.files()):
-                directory.remove(name)
+                directory.remove_slowly(name)
             directory.sync()
             return lambda: self._replaced(manifest)
 

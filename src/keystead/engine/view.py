@@ -78,6 +78,11 @@ class View:
             found = self.keyspaces[number] = KeyspaceView()
         return found
 
+    def let_go(self, i: int) -> None:
+        """Forget that shard of every keyspace: memory is given back bit by bit by whoever needs each shard once."""
+        for keyspace in self.keyspaces.values():
+            keyspace.shards[i], keyspace.expires[i] = {}, None
+
     def add_part(self, group: int, payload: bytes) -> None:
         """A part frame went by."""
         self._parts.setdefault(group, []).append(payload)
