@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
@@ -33,6 +33,7 @@ from keystead.errors import DamagedData
 
 if TYPE_CHECKING:
     from keystead.engine.files import Directory, File
+    from keystead.engine.format import Frame
     from keystead.engine.values import Value
     from keystead.engine.view import View
 
@@ -173,6 +174,70 @@ def _read(
     if offset != size or not ended:
         raise DamagedData(path, offset, "a frame's checksum does not match")
     view.next_sequence, view.time_ms = record.sequence, record.time_ms
+
+
+def without_keys(
+    directory: Directory,
+    store_id: int,
+    record: CheckpointRecord,
+    may_hold: Callable[[bytes], bool],
+    goes: Callable[[int, bytes], bool],
+) -> CheckpointRecord | None:
+    """Write the checkpoint again without some keys, as its next revision, and sync it, though not its name.
+
+    *goes* says so of a keyspace and key, *may_hold* whether a shard's payload may have one. None when it has none.
+    """
+    path = f"{directory.path}/{record.file}"
+    with directory.open_to_read(record.file) as source:
+        header = _checked_header(path, source, store_id, record)
+        holding = (frame for frame in _frames(path, source, header, record) if may_hold(bytes(frame.payload)))
+        if not any(_without(bytes(frame.payload), goes)[0] != frame.number for frame in holding if frame.kind == SHARD):
+            return None
+    revision = (record.revision or 0) + 1
+    new = msgspec.structs.replace(record, file=checkpoint_name(record.number, revision), length=0, revision=revision)
+    digest = xxh3_64()
+    directory.remove(new.file)  # of a try that came to no end
+    with directory.open_to_read(record.file) as source, directory.create(new.file) as file:
+
+        def append(data: bytes) -> None:
+            file.write_at(new.length, data)
+            digest.update(data)
+            new.length += len(data)
+
+        append(source.read_at(0, FILE_HEADER.size))
+        shard_frames = 0
+        for frame in _frames(path, source, header, record):
+            number, payload = frame.number, bytes(frame.payload)
+            if frame.kind == END:
+                number = shard_frames
+            elif may_hold(payload):
+                number, payload = _without(payload, goes)
+            if number or frame.kind == END:
+                append(encode_frame(header.salt, new.length, frame.kind, payload, number=number))
+                shard_frames += 1
+        file.sync()
+    new.checksum = digest.hexdigest()
+    return new
+
+
+def _frames(path: str, file: File, header: FileHeader, record: CheckpointRecord) -> Iterator[Frame]:
+    end = FILE_HEADER.size
+    for frame in frames_in(file, header.salt, end, record.length):
+        yield frame
+        end = frame.end
+    if end != record.length:
+        raise DamagedData(path, end, "a frame's checksum does not match")
+
+
+def _without(payload: bytes, goes: Callable[[int, bytes], bool]) -> tuple[int, bytes]:
+    """How many keys are left of a shard, and its payload then."""
+    number, i, size, shard, times = _decode_shard(payload)
+    going = [(at, key) for at, key in enumerate(shard) if goes(number, key)]
+    for at, key in reversed(going):
+        size -= len(key) + len(shard.pop(key))
+        if at < len(times):
+            del times[at]
+    return len(shard), _encode((number, i, size, shard, times))
 
 
 def _checked_header(path: str, file: File, store_id: int, record: CheckpointRecord) -> FileHeader:

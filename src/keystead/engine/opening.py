@@ -33,7 +33,7 @@ from keystead.engine.manifest import Generation, Manifest, SegmentRecord
 from keystead.engine.recovery import OpenSegment, Recovered, TornTail
 from keystead.errors import DamagedData
 
-STORED = re.compile(r"segment-\d{10,}\.log|checkpoint-\d{10,}\.ckp")
+STORED = re.compile(r"segment-\d{10,}(?:-r\d+)?\.log|checkpoint-\d{10,}(?:-r\d+)?\.ckp")
 TEMPORARY = re.compile(r"(?:MANIFEST|checkpoint-\d{10,}\.ckp)\.tmp")
 """Names that are ours: no other file in the directory is touched, whatever people keep there."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from keystead.engine.format import (
-    VERSION,
+    ERASED_VERSION,
     FileHeader,
     Frame,
     OtherVersion,
@@ -31,7 +31,7 @@ def read_header(path: str, store_id: int, magic: bytes, data: memoryview) -> Fil
     try:
         return decode_file_header(store_id, magic, data)
     except OtherVersion as error:
-        raise UnknownFormat(path, f"version {error.version}", f"versions up to {VERSION}") from error
+        raise UnknownFormat(path, f"version {error.version}", f"versions up to {ERASED_VERSION}") from error
 
 
 def frames_in(file: File, salt: int, offset: int, size: int) -> Iterator[Frame]:

@@ -18,6 +18,7 @@ from keystead.engine.operations import (
     Delete,
     Entry,
     Expired,
+    Filler,
     Group,
     Parts,
     Patch,
@@ -136,7 +137,7 @@ class View:
                 rebound = True
             elif isinstance(entry, Parts):
                 rebound |= self._apply(self._joined(entry))
-            elif not isinstance(entry, (Author, Group)):
+            elif not isinstance(entry, (Author, Group, Filler)):
                 i = digest(entry.key, seed) >> SHARD_SHIFT
                 if everything or i in wanted:
                     _change(self.keyspace(entry.keyspace), i, entry)
