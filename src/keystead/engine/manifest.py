@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from xxhash import xxh3_64_intdigest
 
-from keystead.engine.format import segment_name
+from keystead.engine.format import index_name, segment_name
 from keystead.errors import DamagedData, UnknownFormat
 
 if TYPE_CHECKING:
@@ -105,9 +105,14 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
         return self.generations[-1]
 
     def files(self) -> set[str]:
-        """Names of all files that belong to the store."""
-        names = {segment.file for generation in self.generations for segment in generation.segments}
+        """Names of all files that belong to the store; an index of a sealed segment may be missing."""
+        names = {segment.file for segment in self.segments()}
+        names |= {index_name(segment.file) for segment in self.segments() if segment.length is not None}
         return names | {generation.checkpoint.file for generation in self.generations if generation.checkpoint}
+
+    def segments(self) -> list[SegmentRecord]:
+        """The segments of all generations, in order."""
+        return [segment for generation in self.generations for segment in generation.segments]
 
 
 def new_id() -> str:

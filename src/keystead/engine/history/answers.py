@@ -40,15 +40,24 @@ class Removed(msgspec.Struct, frozen=True, gc=False):
 
     key: bytes
     database: int
-    sequence: int | None
-    """None: an expiry, as in `KeyChange`."""
+    sequence: int
+    """The transaction since which it is not there. An expiry is in the recycle bin when it has been logged, within
+    seconds, or when its database was flushed."""
     time_ms: int
+    """As of a `KeyChange`."""
     operation: str
     """delete · expired · flush · swap · bind."""
     user: str
     client: str
     value: bytes
     expires_at_ms: int
+
+
+class Behind(NamedTuple):
+    """Where a list of removed keys goes on in the middle of a transaction: behind that key of it."""
+
+    sequence: int
+    key: bytes
 
 
 class Difference(msgspec.Struct, frozen=True, gc=False):
