@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -101,7 +101,7 @@ def test_anything_else_is_refused_with_examples(text: str) -> None:
 
 
 def test_what_is_yet_to_come_is_refused_and_the_time_told() -> None:
-    with pytest.raises(NotAMoment, match="yet to come: it is 2026-11-26T11:00:00.000Z now"):
+    with pytest.raises(NotAMoment, match=re.escape("yet to come: it is 2026-11-26T11:00:00.000Z now")):
         read("18:00")
 
 
@@ -110,7 +110,15 @@ def test_clocks_may_differ_a_little() -> None:
 
 
 def test_local_time_has_the_offset_that_it_had_then() -> None:
-    assert read("2026-07-01 12:00") == At(time_ms=int(datetime(2026, 7, 1, 10, tzinfo=timezone.utc).timestamp() * 1000))
+    assert read("2026-07-01 12:00") == At(time_ms=int(datetime(2026, 7, 1, 10, tzinfo=UTC).timestamp() * 1000))
+
+
+def read_or_refused(text: str) -> None:
+    try:
+        at = read_moment(text, NOW_MS)
+    except NotAMoment:
+        return
+    assert (at.sequence is None) != (at.time_ms is None)
 
 
 @given(times)
@@ -122,7 +130,7 @@ def test_what_a_time_is_written_as_is_read_as_that_time(moment: datetime) -> Non
 @given(times, st.integers(-14 * 60, 14 * 60))
 def test_a_zone_in_the_text_is_the_one_that_counts(moment: datetime, minutes: int) -> None:
     aware = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
-    expected = (aware - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(milliseconds=1)
+    expected = (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
     for text in (aware.isoformat(), aware.isoformat(" "), aware.isoformat().replace("+", " ")):
         try:
             assert read(text) == At(time_ms=expected)
@@ -138,13 +146,9 @@ def test_local_time_is_that_of_the_reader(moment: datetime) -> None:
 
 @given(st.text())
 def test_no_text_does_anything_but_being_read_or_refused(text: str) -> None:
-    try:
-        at = read_moment(text, NOW_MS)
-    except NotAMoment:
-        return
-    assert (at.sequence is None) != (at.time_ms is None)
+    read_or_refused(text)
 
 
 @given(st.from_regex(r"-?[0-9@:TZdhmsw. +-]{1,30}", fullmatch=True))
 def test_nothing_that_looks_like_a_time_fails_otherwise(text: str) -> None:
-    test_no_text_does_anything_but_being_read_or_refused.hypothesis.inner_test(text)  # type: ignore[attr-defined]
+    read_or_refused(text)
