@@ -15,6 +15,7 @@ GROUPS = {
     "transactions": "Transactions",
     "connection": "Connections",
     "pubsub": "Channels",
+    "history": "History",
     "server": "Server",
 }
 """In the order of the page. A group that is missing here is an error."""

@@ -8,7 +8,6 @@ import msgspec
 
 from keystead.engine.keyspace import SYSTEM_KEYSPACE
 from keystead.engine.manifest import CheckpointRecord, Manifest, SegmentRecord
-from keystead.engine.operations import Bind, Filler
 
 
 class Erasure(msgspec.Struct):
@@ -29,12 +28,6 @@ class Erasure(msgspec.Struct):
         if keyspace == SYSTEM_KEYSPACE:
             return bool(self.system_prefix) and key.startswith(self.system_prefix)
         return keyspace in keyspaces and key in self.keys
-
-    def erases(self, operation: object, keyspaces: set[int]) -> bool:
-        """Whether that operation is on such a key."""
-        if isinstance(operation, Bind | Filler):
-            return False
-        return self.names(operation.keyspace, operation.key, keyspaces)  # type: ignore[attr-defined]
 
 
 class Rewritten(msgspec.Struct):

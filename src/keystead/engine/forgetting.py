@@ -205,8 +205,11 @@ def _erased(block: Block, erasure: Erasure, keyspaces: set[int]) -> tuple[bytes,
     operations = 0
     for raw, (sequence, entry) in zip(raws, block.numbered(), strict=True):
         length = memoryview(raw).nbytes
-        is_operation = not isinstance(entry, Author | Group | Parts)
-        if is_operation and sequence <= erasure.through and erasure.erases(entry, keyspaces):
+        if (
+            sequence <= erasure.through
+            and not isinstance(entry, Author | Group | Parts | Bind)
+            and erasure.names(entry.keyspace, entry.key, keyspaces)
+        ):
             changed[offset : offset + length] = filler(length)
             operations += 1
         offset += length
