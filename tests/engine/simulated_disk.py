@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from keystead.engine.files import LOCK_NAME
@@ -237,9 +237,10 @@ class SimulatedDisk:
 
     # --- What tests do with it --------------------------------------------------------------------------------------
 
-    def kill(self) -> SimulatedDisk:
-        """The process ends without a word: descriptors and locks are gone, the page cache stays."""
-        for descriptor in list(self._open):
+    def kill(self, spared: Collection[int] = ()) -> SimulatedDisk:
+        """The process ends without a word: descriptors and locks are gone, the page cache stays, and so do the
+        descriptors of another process (*spared*)."""
+        for descriptor in self._open.keys() - set(spared):
             self._forget(descriptor)
         self.fault = None
         return self

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from enum import Enum, auto
 from itertools import islice
 from typing import NamedTuple
 
@@ -46,6 +47,14 @@ class Until(NamedTuple):
         return written(self.time_ms) if self.time_ms is not None else "its end"
 
 
+class Kept(Enum):
+    """What of a segment stands before the moment."""
+
+    ALL = auto()
+    A_PART = auto()
+    NOTHING = auto()
+
+
 def written(at_ms: int) -> str:
     """A time for people, to the millisecond, in the machine's zone."""
     seconds, ms = divmod(at_ms, 1000)
@@ -68,25 +77,17 @@ def generations_until(manifest: Manifest, until: Until) -> list[Generation]:
     )
 
 
-def begins_after(directory: Directory, manifest: Manifest, record: SegmentRecord, until: Until) -> bool:
-    """Whether no transaction of this sealed segment is to be kept. DamagedData."""
-    with directory.open_to_read(record.file) as file:
-        header = _header(directory, manifest, record, memoryview(file.read_at(0, FILE_HEADER.size)))
-        for frame in frames_in(file, header.salt, FILE_HEADER.size, record.length or 0):
-            if frame.kind == COMMIT:
-                return until.is_past(frame.first_sequence, frame.time_ms)
-    return False
-
-
-def cut(directory: Directory, manifest: Manifest, record: SegmentRecord, until: Until) -> None:
+def cut(directory: Directory, manifest: Manifest, record: SegmentRecord, until: Until) -> Kept:
     """End a sealed segment of *directory*, a copy that nobody uses yet, after the moment, and say so in its record.
 
     A frame with several transactions, some of them later, is written again with the earlier ones. Durable when this
     returns. DamagedData.
     """
+    if until == Until():
+        return Kept.ALL
     with directory.open(record.file) as file:
         header = _header(directory, manifest, record, memoryview(file.read_at(0, FILE_HEADER.size)))
-        end, time_ms = FILE_HEADER.size, 0
+        end, time_ms = 0, 0
         for frame in frames_in(file, header.salt, FILE_HEADER.size, record.length or 0):
             if frame.kind != COMMIT:
                 continue
@@ -99,11 +100,14 @@ def cut(directory: Directory, manifest: Manifest, record: SegmentRecord, until: 
                 end = frame.offset + len(data)
                 break
         else:
-            return  # all of it is kept, a mark or a part at its end included
+            return Kept.ALL  # a mark or a part at its end included
+        if not end:
+            return Kept.NOTHING
         file.truncate(end)
         file.sync()
         record.length, record.time_ms = end, time_ms
         record.checksum = xxh3_64_hexdigest(file.read_at(0, end))
+    return Kept.A_PART
 
 
 def _header(directory: Directory, manifest: Manifest, record: SegmentRecord, data: memoryview) -> FileHeader:

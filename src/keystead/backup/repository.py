@@ -11,7 +11,7 @@ from xxhash import xxh3_64
 
 from keystead.backup.failures import Damage, DamagedBackup, WrongRepository
 from keystead.backup.places import Place, read_whole
-from keystead.backup.snapshots import OBJECTS, SNAPSHOTS, Part, Snapshot, parse, render, snapshot_name
+from keystead.backup.snapshots import OBJECTS, SNAPSHOTS, Part, Snapshot, parse, render, snapshot_id, snapshot_name
 
 
 class Repository:
@@ -23,7 +23,7 @@ class Repository:
     def snapshots(self, damage: list[Damage] | None = None) -> list[Snapshot]:
         """All snapshots, oldest first. DamagedBackup for those that cannot be read, or they are put into *damage*."""
         found, bad = [], damage if damage is not None else []
-        for name in sorted(self.place.sizes(SNAPSHOTS)):
+        for name in sorted(self.place.sizes(SNAPSHOTS), key=snapshot_id):
             try:
                 found.append(parse(read_whole(self.place, name), name))
             except DamagedBackup as error:

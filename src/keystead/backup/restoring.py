@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from keystead.backup.cutting import Until, begins_after, cut, generations_until, written
+from keystead.backup.cutting import Kept, Until, cut, generations_until, written
 from keystead.backup.failures import Damage, DamagedBackup, IntoExisting, MomentNotKept, damage_of
 from keystead.backup.sources import Source
 from keystead.engine import manifest as manifests
@@ -116,15 +116,17 @@ def _copy(source: Source, directory: Directory, manifest: Manifest, until: Until
         copy.file(last.checkpoint)
     kept: list[SegmentRecord] = []
     for record in last.segments:
-        if copy.file(record):
-            if begins_after(directory, manifest, record, until):
-                directory.remove(record.file)
-                break
-            kept.append(record)
+        if not copy.file(record):
+            continue
+        found = cut(directory, manifest, record, until)
+        if found is Kept.NOTHING:
+            directory.remove(record.file)
+            break
+        kept.append(record)
+        if found is Kept.A_PART:
+            break
     if copy.damage:
         raise DamagedBackup(copy.damage)
-    if kept:
-        cut(directory, manifest, kept[-1], until)
     last.segments = kept
 
 

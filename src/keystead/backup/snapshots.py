@@ -67,11 +67,16 @@ def snapshot_name(identifier: str) -> str:
     return f"{SNAPSHOTS}/{identifier}{_SUFFIX}"
 
 
+def snapshot_id(name: str) -> str:
+    """The snapshot that an object of that name is. Ids, not names, are in the order of time."""
+    return name.removeprefix(f"{SNAPSHOTS}/").removesuffix(_SUFFIX)
+
+
 def new_snapshot_id(now_ms: int, others: list[str]) -> str:
     """An id that sorts behind all *others*, whatever the clock says."""
     identifier = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now_ms // 1000)) + f".{now_ms % 1000:03}Z"
     newest = max(others, default="")
-    return identifier if identifier > newest else f"{newest}+"
+    return identifier if identifier > newest else f"{newest}-"
 
 
 def object_name(file: str, offset: int, length: int, checksum: str) -> str:
@@ -97,7 +102,7 @@ def parse(data: bytes, name: str) -> Snapshot:
         raise DamagedBackup([Damage(name, "the checksum in the first line does not match")])
     try:
         snapshot = msgspec.json.decode(body, type=Snapshot)
-        snapshot.id = name.removeprefix(f"{SNAPSHOTS}/").removesuffix(_SUFFIX)
+        snapshot.id = snapshot_id(name)
         snapshot.parsed_manifest()
     except (msgspec.DecodeError, DamagedData) as error:
         raise DamagedBackup([Damage(name, str(error))]) from error
