@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -101,6 +102,11 @@ class ObjectStorage:
         except FileNotFoundError:
             raise
         except (BaseError, ValueError, OSError) as error:
-            # The first paragraph says what happened, the rest repeats it for programmers.
-            reason = str(error).split("\n\n", 1)[0].strip()
-            raise PlaceFailure(self.address, reason) from error
+            raise PlaceFailure(self.address, _reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """What the storage said, if it said anything; else the first paragraph: the rest repeats it for programmers."""
+    text = str(error).split("\n\n", 1)[0]
+    said = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)
+    return " ".join((said[1] if said else text).split())
