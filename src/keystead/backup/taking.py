@@ -69,8 +69,8 @@ class Taking:
             newest = self._snapshots[-1]
             self._parts = {file.file: list(file.parts) for file in newest.files}
             self._store = newest.parsed_manifest().store
-        if link and not isinstance(repository.place, Folder):
-            raise PlaceFailure(repository.place.address, "hard links are made on the same disk, nowhere else")
+        if link:
+            refuse_links_elsewhere(repository)
 
     def take(self, *, with_digest: bool) -> Snapshot:
         """Look at the store, copy what the repository lacks, write a new snapshot. DamagedData, PlaceFailure."""
@@ -230,6 +230,12 @@ class Taking:
     def close(self) -> None:
         """Let the store's files go."""
         self._watch.close()
+
+
+def refuse_links_elsewhere(repository: Repository) -> None:
+    """PlaceFailure when the repository is in no directory."""
+    if not isinstance(repository.place, Folder):
+        raise PlaceFailure(repository.place.address, "hard links are made on the same disk, nowhere else")
 
 
 def merged(parts: list[Part], length: int) -> int:

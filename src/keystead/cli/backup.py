@@ -9,17 +9,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 from keystead.backup.cutting import written
 from keystead.backup.failures import Damage, DamagedBackup
 from keystead.backup.following import Lag, follow
 from keystead.backup.lease import leased
-from keystead.backup.places import place_at
+from keystead.backup.places import S3, place_at
 from keystead.backup.repository import Repository
 from keystead.backup.snapshots import Snapshot
-from keystead.backup.taking import Taking
+from keystead.backup.taking import Taking, refuse_links_elsewhere
 from keystead.backup.verifying import verify
+from keystead.cli import UsageError
 from keystead.cli.offline import refuse_missing
 from keystead.cli.options import CommandLine
 from keystead.cli.progress import Stages, duration, many, size
@@ -62,8 +64,11 @@ def run_backup(arguments: list[str]) -> int:
     )
     parsed, settings = line.parse(arguments)
     refuse_missing(settings.directory)
+    _refuse_inside(parsed.place, settings.directory)
     _allow_many_files()
     repository = Repository(place_at(parsed.place))
+    if parsed.link:
+        refuse_links_elsewhere(repository)
     with leased(repository.place), Stages() as stages:
         directory = Directory(str(settings.directory.absolute()))
         taking = Taking(directory, repository, link=parsed.link, report=stages.show)
@@ -75,6 +80,11 @@ def run_backup(arguments: list[str]) -> int:
             else:
                 backup.once(stages)
     return 0
+
+
+def _refuse_inside(place: str, directory: Path) -> None:
+    if not place.startswith(S3) and Path(place).resolve().is_relative_to(directory.resolve()):
+        raise UsageError(f"{place} is in {directory}: a backup there would be lost with it")
 
 
 class _Backup:
