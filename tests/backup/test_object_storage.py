@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import logging
 from collections.abc import Iterator
 
-import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 from simulated_disk import SimulatedDisk
@@ -41,8 +41,10 @@ def place(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
         "AWS_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
-    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
-    client.create_bucket(Bucket=BUCKET)
+    connection = http.client.HTTPConnection(endpoint.removeprefix("http://"))
+    connection.request("PUT", f"/{BUCKET}")
+    assert connection.getresponse().status == 200
+    connection.close()
     found = place_at(f"s3://{BUCKET}/{request.node.name}")
     assert isinstance(found, ObjectStorage)
     return found

@@ -431,3 +431,23 @@ def test_jobs_of_the_store_under_way_do_not_matter() -> None:
             background.run()
         shipping.round()
         assert restored(newest(repository)) == (number + 1, state_of(engine))
+
+
+def test_a_segment_that_ends_with_a_mark_and_is_not_sealed_yet_leads_to_the_next_one() -> None:
+    disk = SimulatedDisk(EMPTY_DISK)
+    background = QueuedBackground()
+    engine = opened(disk, background=background)
+    put(engine, b"a")
+    for _ in range(10):
+        engine.housekeep(1)
+        engine.sync()
+    assert engine.log.marked_position, "the log is idle, and says so"
+    engine.request_checkpoint()
+    while not engine.log.retired:
+        background.run()
+        engine.housekeep(1)
+    put(engine, b"b")
+    assert not [record for record in engine.maintenance.manifest.current.segments if record.length is not None]
+    _, repository = away()
+    assert back_up(disk, repository) == 2
+    assert restored(newest(repository)) == (2, state_of(engine))

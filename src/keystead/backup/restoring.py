@@ -46,7 +46,7 @@ def restore(
 ) -> Restored:
     """Make the directory *into*. IntoExisting, MomentNotKept, DamagedBackup (every file named), DirectoryUnusable.
 
-    The order: files, each synced → their directory → the manifest → reading it all as a start does → the directory's
+    The order: files, each synced → the manifest, and their directory → reading it all as a start does → the directory's
     own name → its parent. Until then it is under a name that no store has, which the next try clears away.
     """
     system = system or OperatingSystem()
@@ -61,8 +61,7 @@ def restore(
         _clear(directory)
         manifest = _with_generations(source.manifest, generations)
         _copy(source, directory, manifest, until, report)
-        directory.sync()
-        manifests.store(directory, manifest)
+        manifests.store(directory, manifest)  # syncs their directory, too
         restored = _read(directory, manifest, until, report)
         system.rename(temporary, into)
         system.sync_directory(parent_of(into))
