@@ -27,6 +27,8 @@ COMMANDS: Final = {
     "check": Command("keystead.cli.check", "verify every checksum of a data directory"),
     "dump": Command("keystead.cli.json_lines", "write all data as JSON lines"),
     "load": Command("keystead.cli.json_lines", "read JSON lines into a data directory"),
+    "backup": Command("keystead.cli.backup", "copy a data directory elsewhere, once or continuously"),
+    "restore": Command("keystead.cli.restore", "make a data directory from a backup, as it was at a moment"),
     "user": Command("keystead.cli.users", "add, list and remove users; their passwords and tokens"),
     "compact": Command("keystead.cli.compact", "make a checkpoint now, so that the next start is quick"),
     "tls": Command("keystead.cli.tls", "make certificates to try TLS with"),
