@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "load": Command("keystead.cli.json_lines", "read JSON lines into a data directory"),
     "backup": Command("keystead.cli.backup", "copy a data directory elsewhere, once or continuously"),
     "restore": Command("keystead.cli.restore", "make a data directory from a backup, as it was at a moment"),
+    "forget": Command("keystead.cli.forget", "erase keys and their past for good"),
     "user": Command("keystead.cli.users", "add, list and remove users; their passwords and tokens"),
     "compact": Command("keystead.cli.compact", "make a checkpoint now, so that the next start is quick"),
     "tls": Command("keystead.cli.tls", "make certificates to try TLS with"),
