@@ -569,7 +569,7 @@ def flips(data: bytes) -> Iterator[bytes]:
 
 
 def test_every_flipped_bit_and_every_cut_of_a_rewritten_file_is_noticed() -> None:
-    """By `check`, and by a start when it reads the file."""
+    """By `check`, and by a start when it reads the file; in a manifest of version 3 as well."""
     life = Life()
     zero = life.engine.databases[0].keyspace
     zero.put(b"forget-me", b"secret")
@@ -586,6 +586,9 @@ def test_every_flipped_bit_and_every_cut_of_a_rewritten_file_is_noticed() -> Non
     read_at_start = {record.file for record in manifest_of(life.disk).current.segments}
     checkpoint = manifest_of(life.disk).current.checkpoint
     read_at_start.add(checkpoint.file if checkpoint else "")
+    for bad in [*flips(files["MANIFEST"]), *(files["MANIFEST"][:length] for length in range(len(files["MANIFEST"])))]:
+        with pytest.raises(OpenError):
+            opened(SimulatedDisk(Image.of({PATH: files | {"MANIFEST": bad}})))
     for name in revised:
         data = files[name]
         for bad in [*flips(data), *(data[:length] for length in range(len(data)))]:

@@ -54,7 +54,8 @@ class Store(Methods[K, V]):
     def forget(self, *keys: K) -> Forgotten:
         """Delete keys and erase them and their past from every file; returns when they are gone.
 
-        KeysteadError when that cannot be done; the keys are deleted all the same. What it returns tells what may have them all the same: backups, and files that were put aside.
+        KeysteadError when that cannot be done; the keys are deleted all the same. What it returns tells what may still
+        have them: backups, and files that were put aside.
         """
 
     def __enter__(self) -> Self:

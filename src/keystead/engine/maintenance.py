@@ -24,7 +24,7 @@ from keystead.engine.erasure import Erasure, Forgetting, Rewritten
 from keystead.engine.format import FILE_HEADER
 from keystead.engine.log import NO_SPACE, Log, Segment
 from keystead.engine.manifest import CheckpointRecord, Generation, Manifest, SegmentRecord
-from keystead.engine.retention import KeptHistory, Retention, kept_history
+from keystead.engine.retention import INDEX_SUFFIX, KeptHistory, Retention, kept_history
 from keystead.errors import DamagedData, DiskFailure
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Maintenance:
         """A checkpoint up to this segment was asked for."""
         self._forgettings: list[Forgetting] = []
         """In the order in which they were asked for; the first one may be under way."""
-        self.on_forgotten: Callable[[], None] = lambda: None
+        self.on_forgotten: list[Callable[[], None]] = []
         """Called when files were replaced by others in which something is erased, and are gone."""
         self._unsynced_wanted = False
         """The manifest is to say that commits are acknowledged before they are synced."""
@@ -330,6 +330,7 @@ class Maintenance:
             try:
                 for name in sorted(names - manifest.files()):
                     directory.remove(name)
+                    directory.remove(index_name(name))
             except OSError as error:  # no second try: what it would rewrite is rewritten. A start removes them.
                 raise DiskFailure(f"removing files of {directory.path}: {error.strerror}") from error
             directory.sync()
@@ -340,7 +341,8 @@ class Maintenance:
     def _forgotten(self, manifest: Manifest, forgetting: Forgetting, rewritten: Rewritten) -> None:
         self.manifest = manifest
         self._forgettings.remove(forgetting)
-        self.on_forgotten()
+        for tell in self.on_forgotten:
+            tell()
         forgetting.rewritten = rewritten
 
     def _reserve_job(self) -> Callable[[], Callable[[], None]]:
@@ -426,6 +428,11 @@ class Maintenance:
         if self._task is not None and self._task.done:
             task, self._task = self._task, None
             self._take_in(task)
+
+
+def index_name(file: str) -> str:
+    """The name of a segment's index; of any other file that of nothing."""
+    return f"{file.rpartition('.')[0]}{INDEX_SUFFIX}"
 
 
 def begin_generation(manifest: Manifest, record: CheckpointRecord) -> None:
