@@ -362,6 +362,17 @@ def test_a_filler_has_any_length_that_an_operation_has(length: int) -> None:
     assert not any(entry.zeros)
 
 
+def test_what_a_checkpoint_left_that_was_killed_goes_too() -> None:
+    """It is in no manifest, and the next start would remove it; but it may have the key."""
+    life = Life()
+    life.write(1)
+    directory = Directory(PATH, life.disk)
+    with directory.create("checkpoint-0000000009.ckp.tmp") as left:
+        left.write_at(0, b"forget-me secret")
+    forgotten(life.engine, b"forget-me")
+    assert files_with(life.disk, b"secret") == set()
+
+
 # --- All lives -------------------------------------------------------------------------------------------------------
 
 

@@ -54,18 +54,23 @@ _split = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 def forget(directory: Directory, erasure: Erasure) -> Rewritten:
     """Write what takes the place of the sealed files that hold what is to be erased; durable when this returns.
 
-    OSError, DamagedData; then what was written means nothing, and is overwritten by the next try.
+    OSError, DamagedData; then what was written means nothing, and is removed here, by the next try or the next start.
     """
     manifest = manifests.load(directory)
     assert manifest is not None, "a store that is open has a manifest"
     keyspaces = shown_keyspaces(directory, manifest, erasure)
     rewritten = Rewritten()
-    for record in _sealed(manifest):
-        _rewrite_segment(directory, manifest.store_id, record, erasure, keyspaces, rewritten)
-    for generation in manifest.generations:
-        checkpoint = generation.checkpoint
-        if checkpoint is not None and checkpoint.sequence <= erasure.through + 1:
-            _rewrite_checkpoint(directory, manifest.store_id, checkpoint, erasure, keyspaces, rewritten)
+    try:
+        for record in _sealed(manifest):
+            _rewrite_segment(directory, manifest.store_id, record, erasure, keyspaces, rewritten)
+        for generation in manifest.generations:
+            checkpoint = generation.checkpoint
+            if checkpoint is not None and checkpoint.sequence <= erasure.through + 1:
+                _rewrite_checkpoint(directory, manifest.store_id, checkpoint, erasure, keyspaces, rewritten)
+    except BaseException:  # the room is wanted, by others too
+        for new in (*rewritten.segments, *rewritten.checkpoints):
+            directory.remove(new.file)
+        raise
     directory.sync()
     return rewritten
 

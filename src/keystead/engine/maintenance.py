@@ -20,6 +20,7 @@ from keystead.engine.background import (
     Task,
     ThreadBackground,
 )
+from keystead.engine.checkpoint import UNFINISHED
 from keystead.engine.erasure import Erasure, Forgetting, Rewritten
 from keystead.engine.format import FILE_HEADER
 from keystead.engine.log import NO_SPACE, Log, Segment
@@ -328,7 +329,7 @@ class Maintenance:
             manifests.store(directory, manifest)
             # Only after the manifest that names the others is durable; and only when they are gone it is forgotten.
             try:
-                for name in sorted(names - manifest.files()):
+                for name in sorted((names - manifest.files()) | set(_unfinished_checkpoints(directory))):
                     directory.remove(name)
                     directory.remove(index_name(name))
             except OSError as error:  # no second try: what it would rewrite is rewritten. A start removes them.
@@ -428,6 +429,11 @@ class Maintenance:
         if self._task is not None and self._task.done:
             task, self._task = self._task, None
             self._take_in(task)
+
+
+def _unfinished_checkpoints(directory: Directory) -> list[str]:
+    """What processes left that were killed; now, in a job, none runs."""
+    return [name for name in directory.names() if name.endswith(f".ckp{UNFINISHED}")]
 
 
 def index_name(file: str) -> str:
