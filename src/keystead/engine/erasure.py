@@ -49,6 +49,10 @@ class Rewritten(msgspec.Struct):
         segments = sum(record.length or 0 for record in self.segments)
         return segments + sum(record.length for record in self.checkpoints)
 
+    def names(self) -> list[str]:
+        """Of the files."""
+        return [record.file for record in self.segments] + [record.file for record in self.checkpoints]
+
     def put_into(self, manifest: Manifest) -> None:
         """Let the manifest name these files."""
         segments = {record.number: record for record in self.segments}

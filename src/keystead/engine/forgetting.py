@@ -68,8 +68,8 @@ def forget(directory: Directory, erasure: Erasure) -> Rewritten:
             if checkpoint is not None and checkpoint.sequence <= erasure.through + 1:
                 _rewrite_checkpoint(directory, manifest.store_id, checkpoint, erasure, keyspaces, rewritten)
     except BaseException:  # the room is wanted, by others too
-        for new in (*rewritten.segments, *rewritten.checkpoints):
-            directory.remove(new.file)
+        for name in rewritten.names():
+            directory.remove(name)
         raise
     directory.sync()
     return rewritten
