@@ -54,38 +54,37 @@ class Tail:
 
     def advance(self) -> None:
         """Take in the frames that were appended since. DamagedData when bytes that were durable are none any more."""
-        while True:
-            before = self.whole
-            for frame in frames_in(self.file, int(self.record.salt, 16), self.whole, self.file.size()):
-                self.whole = frame.end
-                self._proven = max(self._proven, frame.durable_position)
-                if frame.kind != MARK:
-                    self.end = frame.end
-                if frame.kind == COMMIT:
-                    self.next_sequence = frame.first_sequence + frame.number
-                    self.time_ms = frame.time_ms
-            if self.whole == before:
-                break
-        self._refuse_damage()
+        self._read_frames()
+        # Bytes behind the last frame are most often the next one, which was being written: it is whole by now.
+        if self._something_behind() and not self._read_frames():
+            self._refuse_damage()
 
-    def _refuse_damage(self) -> None:
+    def _read_frames(self) -> bool:
+        before = self.whole
+        for frame in frames_in(self.file, int(self.record.salt, 16), self.whole, self.file.size()):
+            self.whole = frame.end
+            self._proven = max(self._proven, frame.durable_position)
+            if frame.kind != MARK:
+                self.end = frame.end
+            if frame.kind == COMMIT:
+                self.next_sequence = frame.first_sequence + frame.number
+                self.time_ms = frame.time_ms
+        return self.whole > before
+
+    def _something_behind(self) -> bool:
         size = self.file.size()
-        if self._looked_through and not any(self.file.read_at(self.whole, min(_GLANCE_BYTES, size - self.whole))):
-            return
+        if self._looked_through:
+            size = min(size, self.whole + _GLANCE_BYTES)
         self._looked_through = True
         behind = memoryview(self.file.read_at(self.whole, size - self.whole))
-        if next_nonzero(behind, 0) == len(behind):
-            return
-        # Their checksums are salted with their offset in the file, so zeros stand in for what is before.
-        rest = memoryview(bytes(self.whole) + behind)
-        for frame in frames_beyond(int(self.record.salt, 16), rest, self.whole):
-            if frame.durable_position > self.base + self.whole:
-                # A frame that was being written when it was read is whole by now.
-                if next(frames_in(self.file, int(self.record.salt, 16), self.whole, size), None) is None:
-                    reason = "a frame's checksum does not match, and a later frame proves that it was durable"
-                    raise DamagedData(self._path, self.whole, reason)
-                self.advance()
-                return
+        return next_nonzero(behind, 0) < len(behind)
+
+    def _refuse_damage(self) -> None:
+        data = memoryview(self.file.read_at(0, self.file.size()))
+        for frame in frames_beyond(int(self.record.salt, 16), data, self.whole):
+            if frame.durable_position > self.base + self.whole and not self._read_frames():
+                reason = "a frame's checksum does not match, and a later frame proves that it was durable"
+                raise DamagedData(self._path, self.whole, reason)
 
     def take_marks(self) -> None:
         """Another segment follows: its place is counted from the last byte of this one, marks included."""

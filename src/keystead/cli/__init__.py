@@ -43,9 +43,9 @@ EXIT_CODES: Final = {
     2: "a command line that makes no sense",
     65: "damaged data, or data of an unknown format; nothing was changed",
     69: "another process listens on the port",
-    73: "the data directory cannot be created, read or written",
+    73: "the data directory, or the place of a backup, cannot be created, read or written",
     74: "the disk failed",
-    75: "another process holds the data directory",
+    75: "another process holds the data directory, or writes to the backup",
     78: "bad configuration",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import signal
 import sys
@@ -31,9 +32,9 @@ from keystead.engine.remembered import remember
 from keystead.errors import KeysteadError
 
 _DESCRIPTION: Final = """\
-Copy a data directory to DEST: a directory, or s3://bucket/prefix (with the extra
-keystead[backup]). A server may have it open; it is not asked, and does not wait.
-What DEST has already is not copied again. Other actions:
+Copy a data directory to DEST: a directory, or s3://bucket/prefix (with the
+extra keystead[backup]). A server may have it open; it is not asked, and does
+not wait. What DEST has already is not copied again. Other actions:
 
   keystead backup list DEST      the snapshots that there are
   keystead backup verify DEST    read everything, restore to scratch, compare"""
@@ -42,6 +43,8 @@ _LINKED: Final = (
     "these are hard links: the same bytes on the same disk. They outlive a deletion, not a disk that fails; "
     "that is not a backup"
 )
+_NICENESS: Final = 10
+"""Of a backup that is taken once. Shipping is a promise of a second, and costs little: it has no less than others."""
 _REMEMBER_EVERY_S: Final = 60.0
 _LINE_EVERY_S: Final = 60.0
 
@@ -108,7 +111,8 @@ class _Backup:
         self._remembered_s = 0.0
 
     def once(self, stages: Stages) -> None:
-        """A snapshot of now."""
+        """A snapshot of now, whenever the processor has nothing better to do."""
+        os.nice(_NICENESS)
         began_s = time.monotonic()
         snapshot = self._taking.take(with_digest=True)
         self._remember(snapshot)

@@ -30,10 +30,10 @@ verified first; a directory that is there already is never touched."""
 def run_restore(arguments: list[str]) -> int:
     """Restore, and say to what."""
     line = CommandLine("restore", _DESCRIPTION, [])
-    line.usage = "keystead restore SOURCE --into NEWDIR [OPTIONS]"
+    line.usage = "keystead restore SOURCE [OPTIONS]"
     line.own.add_argument("source", metavar="SOURCE", nargs="?", help="the same as --from SOURCE")
     line.own.add_argument("--from", dest="origin", metavar="SOURCE", help="a backup, or a data directory")
-    line.own.add_argument("--into", metavar="NEWDIR", help="the directory to make")
+    line.own.add_argument("--into", metavar="NEWDIR", help="the directory to make; it must not be there")
     line.own.add_argument(
         "--to-time", metavar="TIME", help="the last transaction committed by then: 2026-11-26T18:00, -10m, 18:00 …"
     )
