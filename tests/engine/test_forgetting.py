@@ -362,6 +362,22 @@ def test_a_filler_has_any_length_that_an_operation_has(length: int) -> None:
     assert not any(entry.zeros)
 
 
+def test_many_keys_are_forgotten_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each payload is decoded then, instead of looking for every key in it."""
+    monkeypatch.setattr("keystead.engine.forgetting.MOST_WORDS", 3)
+    life = Life()
+    keys = [b"forget-%d." % number for number in range(10)]
+    for key in [*keys, b"other"]:
+        life.engine.databases[0].keyspace.put(key, b"of " + key)
+        life.commit()
+    life.engine.request_checkpoint()
+    settle(life.engine)
+    assert forgotten(life.engine, *keys).operations == 20
+    assert files_with(life.disk, *keys) == set()
+    assert damage_in(life.disk) == []
+    assert state_of(life.restarted())[0] == {b"other": (b"of other", 0)}
+
+
 def test_what_a_checkpoint_left_that_was_killed_goes_too() -> None:
     """It is in no manifest, and the next start would remove it; but it may have the key."""
     life = Life()

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import msgspec
 
-from keystead.engine.keyspace import SYSTEM_KEYSPACE
 from keystead.engine.manifest import CheckpointRecord, Manifest, SegmentRecord
 
 
@@ -18,16 +17,6 @@ class Erasure(msgspec.Struct):
     through: int
     system_prefix: bytes = b""
     """All keys of the system keyspace that begin with it are erased as well; none exists there. Empty: nothing is."""
-
-    def words(self) -> list[bytes]:
-        """Bytes without one of which no payload can have anything that is to be erased."""
-        return [*self.keys, self.system_prefix] if self.system_prefix else self.keys
-
-    def names(self, keyspace: int, key: bytes, keyspaces: set[int]) -> bool:
-        """Whether that key is to be erased; *keyspaces* are those that the database has shown."""
-        if keyspace == SYSTEM_KEYSPACE:
-            return bool(self.system_prefix) and key.startswith(self.system_prefix)
-        return keyspace in keyspaces and key in self.keys
 
 
 class Rewritten(msgspec.Struct):

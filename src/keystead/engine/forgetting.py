@@ -36,6 +36,7 @@ from keystead.engine.format import (
     segment_name,
 )
 from keystead.engine.history.transactions import FIRST_DATABASES
+from keystead.engine.keyspace import SYSTEM_KEYSPACE
 from keystead.engine.log import NO_SPACE
 from keystead.engine.operations import FILLER, Author, Bind, Entry, Group, Parts, decode_entries
 from keystead.engine.reading import WINDOW_BYTES, frames_in, read_header
@@ -43,9 +44,11 @@ from keystead.errors import DamagedData, KeysteadError
 
 if TYPE_CHECKING:
     from keystead.engine.files import File
-    from keystead.engine.manifest import CheckpointRecord, Manifest, SegmentRecord
+    from keystead.engine.manifest import Manifest, SegmentRecord
 
 REQUEST_LENGTH = struct.Struct("<I")
+MOST_WORDS = 16
+"""With more keys it is quicker to decode everything than to look for each of them before."""
 _BIND = b"\x93\x07"
 """How each bind begins."""
 _split = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
@@ -58,15 +61,16 @@ def forget(directory: Directory, erasure: Erasure) -> Rewritten:
     """
     manifest = manifests.load(directory)
     assert manifest is not None, "a store that is open has a manifest"
-    keyspaces = shown_keyspaces(directory, manifest, erasure)
+    going = Going(erasure, shown_keyspaces(directory, manifest, erasure))
     rewritten = Rewritten()
     try:
         for record in _sealed(manifest):
-            _rewrite_segment(directory, manifest.store_id, record, erasure, keyspaces, rewritten)
+            _rewrite_segment(directory, manifest.store_id, record, going, rewritten)
         for generation in manifest.generations:
             checkpoint = generation.checkpoint
             if checkpoint is not None and checkpoint.sequence <= erasure.through + 1:
-                _rewrite_checkpoint(directory, manifest.store_id, checkpoint, erasure, keyspaces, rewritten)
+                new = without_keys(directory, manifest.store_id, checkpoint, going.may_be_in, going.names)
+                rewritten.checkpoints += [new] if new is not None else []
     except BaseException:  # the room is wanted, by others too
         for name in rewritten.names():
             directory.remove(name)
@@ -77,6 +81,28 @@ def forget(directory: Directory, erasure: Erasure) -> Rewritten:
 
 def _sealed(manifest: Manifest) -> list[SegmentRecord]:
     return [record for generation in manifest.generations for record in generation.segments if record.length]
+
+
+class Going:
+    """What is to be erased: keys of these *keyspaces*, which the database has shown, and of the system's."""
+
+    def __init__(self, erasure: Erasure, keyspaces: set[int]) -> None:
+        self.through = erasure.through
+        self._keyspaces = keyspaces
+        self._keys = frozenset(erasure.keys)
+        self._system_prefix = erasure.system_prefix
+        words = [*self._keys, *([erasure.system_prefix] if erasure.system_prefix else [])]
+        self._words = words if len(words) <= MOST_WORDS else None
+
+    def may_be_in(self, payload: bytes) -> bool:
+        """Whether it is worth while to decode that."""
+        return self._words is None or any(word in payload for word in self._words)
+
+    def names(self, keyspace: int, key: bytes) -> bool:
+        """Whether that key is among it."""
+        if keyspace == SYSTEM_KEYSPACE:
+            return bool(self._system_prefix) and key.startswith(self._system_prefix)
+        return keyspace in self._keyspaces and key in self._keys
 
 
 # --- Which keyspaces -------------------------------------------------------------------------------------------------
@@ -176,14 +202,13 @@ def _rewrite_segment(
     directory: Directory,
     store_id: int,
     record: SegmentRecord,
-    erasure: Erasure,
-    keyspaces: set[int],
+    going: Going,
     rewritten: Rewritten,
 ) -> None:
     with directory.open_to_read(record.file) as file:
         frames: dict[int, bytes] = {}
         for block in _blocks(_frames(directory, file, store_id, record)):
-            payload, operations = _erased(block, erasure, keyspaces)
+            payload, operations = _erased(block, going)
             if payload != block.payload:
                 frames |= _encoded(int(record.salt, 16), block.frames, payload)
                 rewritten.operations += operations
@@ -197,12 +222,12 @@ def _rewrite_segment(
     rewritten.segments.append(msgspec.structs.replace(record, revision=revision, checksum=checksum))
 
 
-def _erased(block: Block, erasure: Erasure, keyspaces: set[int]) -> tuple[bytes, int]:
+def _erased(block: Block, going: Going) -> tuple[bytes, int]:
     """The block's payload with fillers for what is to be erased, and how many they are."""
     payload = block.payload
     if not block.sequence:
         return bytes(len(payload)), 0  # means nothing, and may end within an operation
-    if not any(word in payload for word in erasure.words()):
+    if not going.may_be_in(payload):
         return payload, 0
     raws = _split(payload)
     offset = len(payload) - sum(memoryview(raw).nbytes for raw in raws)
@@ -211,9 +236,9 @@ def _erased(block: Block, erasure: Erasure, keyspaces: set[int]) -> tuple[bytes,
     for raw, (sequence, entry) in zip(raws, block.numbered(), strict=True):
         length = memoryview(raw).nbytes
         if (
-            sequence <= erasure.through
+            sequence <= going.through
             and not isinstance(entry, Author | Group | Parts | Bind)
-            and erasure.names(entry.keyspace, entry.key, keyspaces)
+            and going.names(entry.keyspace, entry.key)
         ):
             changed[offset : offset + length] = filler(length)
             operations += 1
@@ -265,29 +290,6 @@ def _copy(directory: Directory, source: File, length: int, name: str, changed: d
             digest.update(copy.read_at(offset, min(WINDOW_BYTES, length - offset)))
         copy.sync()
     return digest.hexdigest()
-
-
-# --- Checkpoints -----------------------------------------------------------------------------------------------------
-
-
-def _rewrite_checkpoint(
-    directory: Directory,
-    store_id: int,
-    record: CheckpointRecord,
-    erasure: Erasure,
-    keyspaces: set[int],
-    rewritten: Rewritten,
-) -> None:
-    words = erasure.words()
-    new = without_keys(
-        directory,
-        store_id,
-        record,
-        lambda payload: any(word in payload for word in words),
-        lambda keyspace, key: erasure.names(keyspace, key, keyspaces),
-    )
-    if new is not None:
-        rewritten.checkpoints.append(new)
 
 
 # --- The process -----------------------------------------------------------------------------------------------------
