@@ -10,7 +10,8 @@ import os
 import struct
 import sys
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,7 +34,6 @@ from keystead.engine.format import (
     Frame,
     encode_file_header,
     encode_frame,
-    segment_name,
 )
 from keystead.engine.history.transactions import FIRST_DATABASES
 from keystead.engine.keyspace import SYSTEM_KEYSPACE
@@ -54,18 +54,29 @@ _BIND = b"\x93\x07"
 _split = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
 
-def forget(directory: Directory, erasure: Erasure) -> Rewritten:
+def forget(
+    directory: Directory, erasure: Erasure, take: Callable[[Iterator[None]], object] = lambda steps: deque(steps, 0)
+) -> Rewritten:
     """Write what takes the place of the sealed files that hold what is to be erased; durable when this returns.
 
-    OSError, DamagedData; then what was written means nothing, and is removed here, by the next try or the next start.
+    *take* takes the steps of it. OSError, DamagedData; then what was written means nothing, and is removed here, by the
+    next try or the next start.
     """
+    rewritten = Rewritten()
+    take(rewriting(directory, erasure, rewritten))
+    return rewritten
+
+
+def rewriting(directory: Directory, erasure: Erasure, rewritten: Rewritten) -> Iterator[None]:
+    """The same in steps; what was written is put into *rewritten*."""
     manifest = manifests.load(directory)
     assert manifest is not None, "a store that is open has a manifest"
-    going = Going(erasure, shown_keyspaces(directory, manifest, erasure))
-    rewritten = Rewritten()
+    shown: set[int] = set()
+    yield from find_keyspaces(directory, manifest, erasure, shown)
+    going = Going(erasure, shown)
     try:
         for record in _sealed(manifest):
-            _rewrite_segment(directory, manifest.store_id, record, going, rewritten)
+            yield from _rewrite_segment(directory, manifest.store_id, record, going, rewritten)
         for generation in manifest.generations:
             checkpoint = generation.checkpoint
             if checkpoint is not None and checkpoint.sequence <= erasure.through + 1:
@@ -76,7 +87,6 @@ def forget(directory: Directory, erasure: Erasure) -> Rewritten:
             directory.remove(name)
         raise
     directory.sync()
-    return rewritten
 
 
 def _sealed(manifest: Manifest) -> list[SegmentRecord]:
@@ -108,11 +118,12 @@ class Going:
 # --- Which keyspaces -------------------------------------------------------------------------------------------------
 
 
-def shown_keyspaces(directory: Directory, manifest: Manifest, erasure: Erasure) -> set[int]:
-    """The keyspaces that the database has shown, as far back as the log reaches and up to the erasure's end."""
+def find_keyspaces(directory: Directory, manifest: Manifest, erasure: Erasure, shown: set[int]) -> Iterator[None]:
+    """Put the keyspaces that the database has shown into *shown*, as far back as the log reaches and up to the
+    erasure's end."""
     first = manifest.generations[0].checkpoint
     databases = FIRST_DATABASES if first is None else read_databases(directory, manifest.store_id, first)
-    shown = {databases[erasure.database]}
+    shown.add(databases[erasure.database])
     for record in _sealed(manifest):
         with directory.open_to_read(record.file) as file:
             for block in _blocks(_frames(directory, file, manifest.store_id, record)):
@@ -124,7 +135,7 @@ def shown_keyspaces(directory: Directory, manifest: Manifest, erasure: Erasure) 
                         and entry.database == erasure.database
                         and sequence <= erasure.through
                     }
-    return shown
+                yield
 
 
 # --- Segments --------------------------------------------------------------------------------------------------------
@@ -204,7 +215,7 @@ def _rewrite_segment(
     record: SegmentRecord,
     going: Going,
     rewritten: Rewritten,
-) -> None:
+) -> Iterator[None]:
     with directory.open_to_read(record.file) as file:
         frames: dict[int, bytes] = {}
         for block in _blocks(_frames(directory, file, store_id, record)):
@@ -212,14 +223,15 @@ def _rewrite_segment(
             if payload != block.payload:
                 frames |= _encoded(int(record.salt, 16), block.frames, payload)
                 rewritten.operations += operations
+            yield
         if not frames:
             return
         header = _header(f"{directory.path}/{record.file}", file, store_id)
         frames[0] = encode_file_header(store_id, header._replace(version=ERASED_VERSION))
         revision = (record.revision or 0) + 1
-        name = segment_name(record.number, revision)
-        checksum = _copy(directory, file, record.length or 0, name, frames)
-    rewritten.segments.append(msgspec.structs.replace(record, revision=revision, checksum=checksum))
+        new = msgspec.structs.replace(record, revision=revision)
+        rewritten.segments.append(new)
+        yield from _copy(directory, file, new, frames)
 
 
 def _erased(block: Block, going: Going) -> tuple[bytes, int]:
@@ -277,19 +289,27 @@ def _encoded(salt: int, frames: list[Frame], payload: bytes) -> dict[int, bytes]
     return encoded
 
 
-def _copy(directory: Directory, source: File, length: int, name: str, changed: dict[int, bytes]) -> str:
-    """Write a copy, but for what is *changed* at these offsets; synced, though not its name. Its checksum."""
-    directory.remove(name)  # of a try that came to no end
+def _copy(directory: Directory, source: File, record: SegmentRecord, changed: dict[int, bytes]) -> Iterator[None]:
+    """Write the segment of that record, a copy but for what is *changed* at these offsets, and complete the record.
+
+    Synced at the end, though not its name; and on the way, for nobody else's sync shall wait for all of it.
+    """
+    length = record.length or 0
+    directory.remove(record.file)  # of a try that came to no end
     digest = xxh3_64()
-    with directory.create(name) as copy:
+    with directory.create(record.file) as copy:
         for offset in range(0, length, WINDOW_BYTES):
             copy.write_at(offset, source.read_at(offset, min(WINDOW_BYTES, length - offset)))
+            copy.sync()
+            yield
         for offset, data in changed.items():
             copy.write_at(offset, data)
+            yield
         for offset in range(0, length, WINDOW_BYTES):
             digest.update(copy.read_at(offset, min(WINDOW_BYTES, length - offset)))
+            yield
         copy.sync()
-    return digest.hexdigest()
+    record.checksum = digest.hexdigest()
 
 
 # --- The process -----------------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ class Maintenance:
         """A checkpoint up to this segment was asked for."""
         self._forgettings: list[Forgetting] = []
         """In the order in which they were asked for; the first one may be under way."""
-        self.on_forgotten: list[Callable[[], None]] = []
+        self.on_forgotten: Callable[[], None] = lambda: None
         """Called when files were replaced by others in which something is erased, and are gone."""
         self._unsynced_wanted = False
         """The manifest is to say that commits are acknowledged before they are synced."""
@@ -342,8 +342,7 @@ class Maintenance:
     def _forgotten(self, manifest: Manifest, forgetting: Forgetting, rewritten: Rewritten) -> None:
         self.manifest = manifest
         self._forgettings.remove(forgetting)
-        for tell in self.on_forgotten:
-            tell()
+        self.on_forgotten()
         forgetting.rewritten = rewritten
 
     def _reserve_job(self) -> Callable[[], Callable[[], None]]:
