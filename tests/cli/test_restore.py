@@ -85,10 +85,10 @@ def test_what_is_there_is_never_touched(away: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        (["--to-time", "teatime"], 2, "'teatime' is no time; examples: "),
+        (["--to-time", "teatime"], 2, "'teatime' is no moment; write one like "),
         (["--to-time", "now", "--to-sequence", "3"], 2, "two moments"),
         (["--to-sequence", "31"], 1, "ends before transaction 31"),
-        (["--to-time", "2999-01-01"], 1, "ends before 2999-01-01"),
+        (["--to-time", "2999-01-01"], 2, "'2999-01-01' is yet to come"),
         (["--snapshot", "19990101T000000.000Z"], 73, "has no snapshot 19990101T000000.000Z; the newest: 2"),
     ],
 )

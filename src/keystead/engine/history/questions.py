@@ -379,8 +379,10 @@ def first_of(past: Past, start: At | None) -> int:
     return max(1, start.sequence)
 
 
-def logged_of(transaction: Transaction, asked: Transactions) -> LoggedTransaction | None:
-    """The transaction as it is told; None when nothing in it was asked for."""
+def logged_of(
+    transaction: Transaction, asked: Transactions, most: int | None = MOST_OPERATIONS
+) -> LoggedTransaction | None:
+    """The transaction as it is told, with *most* operations; None when nothing in it was asked for."""
     author = transaction.author
     if asked.author is not None and asked.author not in (author.user, author.client):
         return None
@@ -389,7 +391,7 @@ def logged_of(transaction: Transaction, asked: Transactions) -> LoggedTransactio
     for event in events_of(transaction):
         if not _is_asked_for(event, asked):
             continue
-        if len(operations) == MOST_OPERATIONS:
+        if len(operations) == most:
             left_out += 1
         else:
             operations.append(_operation(event))
