@@ -27,6 +27,7 @@ from keystead.engine.format import (
     next_nonzero,
     segment_name,
 )
+from keystead.engine.history import segment_index
 from keystead.engine.log import NO_SPACE, Log, Segment
 from keystead.engine.maintenance import RESERVE_NAME
 from keystead.engine.manifest import Generation, Manifest, SegmentRecord
@@ -34,7 +35,6 @@ from keystead.engine.recovery import OpenSegment, Recovered, TornTail
 from keystead.errors import DamagedData
 
 STORED = re.compile(r"segment-\d{10,}(?:-r\d+)?\.log|checkpoint-\d{10,}(?:-r\d+)?\.ckp")
-DERIVED = re.compile(r"segment-\d{10,}(?:-r\d+)?\.idx")
 TEMPORARY = re.compile(r"(?:MANIFEST|checkpoint-\d{10,}(?:-r\d+)?\.ckp|segment-\d{10,}(?:-r\d+)?\.idx)\.tmp")
 """Names that are ours: no other file in the directory is touched, whatever people keep there."""
 
@@ -290,5 +290,5 @@ def _remove_strangers(directory: Directory, manifest: Manifest) -> None:
     """Remove what an interrupted checkpoint, rotation or replacement left: our kinds of file that no manifest names."""
     known = manifest.files()
     for name in directory.names():
-        if name not in known and any(kind.fullmatch(name) for kind in (STORED, DERIVED, TEMPORARY)):
+        if name not in known and any(kind.fullmatch(name) for kind in (STORED, segment_index.NAME, TEMPORARY)):
             directory.remove(name)

@@ -122,19 +122,22 @@ class Model:
     def changes(self, database: int, key: bytes) -> list[Told]:
         """Newest first."""
         told: list[Told] = []
-        was = self.states[self.floor.sequence][database].get(key)
+        was = alive(self.states[self.floor.sequence][database].get(key), self.floor.time_ms)
         for transaction in self.transactions:
             state = self.states[transaction.sequence][database].get(key)
             name = operation_on(transaction, database, key)
+            if name in ("flush", "swap"):
+                state = alive(state, transaction.time_ms)  # or somebody would be told of a key that nobody could see
             if name and was and 0 < was[1] <= transaction.time_ms:
                 sequence = transaction.sequence if name == "expired" else None
                 told.append(Told(sequence, was[1], "expired", Author("", ""), None))
                 was = None
-            if name not in ("", "expired") and (name not in ("flush", "swap", "bind") or was != state):
+            if name not in ("", "expired") and (name not in ("flush", "swap") or was != state):
                 told.append(Told(transaction.sequence, transaction.time_ms, name, transaction.author, state))
-            elif not name:
-                assert state == was
-            was = state
+            if name:
+                was = state
+            else:
+                assert state in (was, self.states[transaction.sequence - 1][database].get(key))
         if was and 0 < was[1] <= self.newest.time_ms:
             told.append(Told(None, was[1], "expired", Author("", ""), None))
         return told[::-1]

@@ -1,7 +1,7 @@
 """The past at every sequence number equals what a reader saw then, whatever became of the files since.
 
 Random lives of a store: expiry, patches, flushes and swaps, transactions in parts, restarts, crashes, lost power,
-checkpoints and retention. `KEYSTEAD_PAST_LIVES` says how many (default 150), `KEYSTEAD_SEED` where seeds start.
+checkpoints and retention. `KEYSTEAD_PAST_LIVES` says how many (default 40), `KEYSTEAD_SEED` where seeds start.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from workload import EMPTY_DISK, KEYS
 from keystead.engine.files import Directory
 from keystead.engine.history.past import Behind, Difference, HistoryDropped, NotCommitted, Past, Removed
 
-LIVES = int(os.environ.get("KEYSTEAD_PAST_LIVES", "150"))
+LIVES = int(os.environ.get("KEYSTEAD_PAST_LIVES", "40"))
 FIRST_SEED = int(os.environ.get("KEYSTEAD_SEED", "0"))
 CHUNKS = 5
 pytestmark = [pytest.mark.usefixtures("small_sizes"), pytest.mark.timeout(120 + LIVES)]
@@ -104,9 +104,10 @@ def compare_changes(past: Past, model: Model, database: int, key: bytes, where: 
     paged, before = [], None
     while page := past.key_changes(database, key, 3, before):
         paged += page
-        before = next(each.sequence for each in reversed(page) if each.sequence is not None) if len(page) > 0 else None
-        if len([each for each in page if each.sequence is not None]) < 3:
+        sequences = [each.sequence for each in page if each.sequence is not None]
+        if len(sequences) < 3:
             break
+        before = sequences[-1]
     assert paged == found, where
 
 

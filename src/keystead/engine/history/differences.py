@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from keystead.engine.history.answers import Difference, Moment
-from keystead.engine.history.values_at import alive
+from keystead.engine.history.retained_log import alive
 from keystead.engine.history.view_at import keys_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from keystead.engine.history.answers import KeyChange
-from keystead.engine.history.retained_log import State, changed
+from keystead.engine.history.retained_log import State, alive, changed
 from keystead.engine.operations import Bind, Delete, Expired, Keyed, Patch, SetExpiry
 
 if TYPE_CHECKING:
@@ -33,26 +33,24 @@ def key_changes(log: RetainedLog, database: int, key: bytes, count: int, before:
     """The latest *count* changes of a key before that transaction; see `Past.key_changes`."""
     last = log.newest if before is None else log.moment(min(max(before, log.floor.sequence), log.newest.sequence))
     # The transaction *before* is walked through too: whether a time that was up is told with it, only it can say.
+    steps = _steps(log, database, key, last.sequence)
     found: list[KeyChange] = []
     counted = 0
-    state: State = None
-    steps = _steps(log, database, key, last.sequence)
-    is_newest = True
+    batch: list[Step] = []
     while counted < count:
-        batch = list(islice(steps, count + 1))
-        if not batch and not is_newest:
-            break
-        changes, state = _told(log, database, key, batch, last.sequence)
-        if is_newest and state is not None and 0 < state[1] <= last.time_ms:
+        more = list(islice(steps, count + 1))
+        is_first, is_last = not batch, len(more) <= count
+        batch = [*batch[-1:], *more]
+        changes, state = _told(log, database, key, batch, reaches_back=is_last)
+        if is_first and state is not None and 0 < state[1] <= last.time_ms:
             changes.append(_expiry(None, state))
-        is_newest = False
         for change in reversed(changes):
             if before is None or change.sequence is None or change.sequence < before:
                 found.append(change)
                 counted += change.sequence is not None
                 if counted == count:
                     return found
-        if not batch:
+        if is_last:
             break
     return found
 
@@ -81,12 +79,18 @@ def _steps_in(generation: RetainedGeneration, database: int, key: bytes, last: i
             yield Step(touch, shown, None)
 
 
-def _told(log: RetainedLog, database: int, key: bytes, batch: list[Step], last: int) -> tuple[list[KeyChange], State]:
-    """The changes of some steps, oldest first, and the state after them."""
+def _told(
+    log: RetainedLog, database: int, key: bytes, batch: list[Step], *, reaches_back: bool
+) -> tuple[list[KeyChange], State]:
+    """The changes of some steps, oldest first, and the state after them. Newest first, the steps are.
+
+    Of a batch that does not reach back to the floor the oldest step is only begun with: it is told with the next ones.
+    """
+    floor = log.floor
     if not batch:
-        return [], log.find(log.databases_at(last)[database], key, last)
+        return [], alive(log.find(log.databases_at(floor.sequence)[database], key, floor.sequence), floor.time_ms)
     oldest = batch[-1]
-    state = log.find(oldest.keyspace, key, oldest.touch.sequence - 1)
+    state = alive(log.find(oldest.keyspace, key, oldest.touch.sequence - 1), floor.time_ms)
     changes: list[KeyChange] = []
     for step in reversed(batch):
         was, touch = state, step.touch
@@ -94,11 +98,14 @@ def _told(log: RetainedLog, database: int, key: bytes, batch: list[Step], last: 
             each for each in touch.operations if not isinstance(each, Bind) and each.keyspace == step.keyspace
         ]
         if step.bound is not None:
-            state = log.find(step.bound, key, touch.sequence)
+            # A key whose time is up already was not there for anybody who read.
+            state = alive(log.find(step.bound, key, touch.sequence), touch.time_ms)
             name = _name_of_bind(touch, step, database)
         else:
             state = changed(state, operations)
             name = _name_of(operations[-1])
+        if step is oldest and not reaches_back:
+            continue
         time_was_up = was is not None and 0 < was[1] <= touch.time_ms
         if time_was_up:
             assert was is not None

@@ -19,9 +19,9 @@ from keystead.engine.history.differences import differences
 from keystead.engine.history.kept import Kept, LatestUsed
 from keystead.engine.history.key_changes import key_changes
 from keystead.engine.history.removed import RecycleBin
-from keystead.engine.history.retained_log import RetainedLog
+from keystead.engine.history.retained_log import RetainedLog, alive
 from keystead.engine.history.transactions import ATTEMPTS, HistoryDropped, Transaction, after
-from keystead.engine.history.values_at import alive, values_at
+from keystead.engine.history.values_at import values_at
 from keystead.engine.history.view_at import keys_of, view_at
 from keystead.errors import DamagedData
 

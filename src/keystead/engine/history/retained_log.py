@@ -163,9 +163,8 @@ class RetainedLog:
     def moment(self, sequence: int) -> Moment:
         """The moment after that transaction. HistoryDropped, NotCommitted."""
         self.check(sequence)
-        for generation in self.generations:
-            if generation.start.sequence == sequence:
-                return generation.start
+        if sequence == self.floor.sequence:
+            return self.floor
         return Moment(sequence, self.segment_of(sequence).commit_of(sequence).time_ms)
 
     def segment_of(self, sequence: int) -> LogSegment:
@@ -238,3 +237,8 @@ def changed(state: State, operations: list[Keyed]) -> State:
         else:
             value, expires_at_ms = None, 0
     return None if value is None else (bytes(value), expires_at_ms)
+
+
+def alive(state: State, time_ms: int) -> State:
+    """The same, as somebody saw it who read at that time: None when its time was up."""
+    return None if state is not None and 0 < state[1] <= time_ms else state

@@ -5,6 +5,7 @@ Derived data: what is missing or bad is told by None, never by an error, and can
 
 from __future__ import annotations
 
+import re
 import struct
 import sys
 from array import array
@@ -19,11 +20,13 @@ from keystead.engine.reading import read_header
 from keystead.errors import DamagedData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from keystead.engine.files import Directory, File
     from keystead.engine.manifest import SegmentRecord
 
+NAME = re.compile(r"segment-\d{10,}(?:-r\d+)?\.idx")
+"""Of every index file."""
 MAGIC = b"KEYSTIDX"
 VERSION = 1
 _HEADER = struct.Struct("<8sHHIQQQQIIIIQ")
@@ -141,12 +144,3 @@ def store(directory: Directory, record: SegmentRecord, data: bytes) -> None:
     except BaseException:
         directory.remove(temporary)
         raise
-
-
-def build_missing(directory: Directory, store_id: int, hash_seed: int, records: Iterable[SegmentRecord]) -> None:
-    """Build the index of each sealed segment that has no good one. OSError, DiskFailure, DamagedData."""
-    for record in records:
-        if record.length is not None and load(directory, store_id, record) is None:
-            with directory.open_to_read(record.file) as file:
-                index = build(f"{directory.path}/{record.file}", file, store_id, hash_seed, record)
-            store(directory, record, encode(index, store_id, record))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xxhash import xxh3_64_intdigest as digest
 
 from keystead.engine.history.answers import Moment
-from keystead.engine.history.retained_log import State
+from keystead.engine.history.retained_log import alive
 
 if TYPE_CHECKING:
     from keystead.engine.history.retained_log import RetainedLog
@@ -23,8 +23,3 @@ def values_at(log: RetainedLog, database: int, keys: Sequence[bytes], moment: Mo
         if state is not None:
             there[key] = state
     return there
-
-
-def alive(state: State, time_ms: int) -> State:
-    """The same, as somebody saw it who read at that time: None when its time was up."""
-    return None if state is not None and 0 < state[1] <= time_ms else state
