@@ -39,16 +39,32 @@ from keystead.errors import (
 )
 
 if TYPE_CHECKING:
-    from keystead.embedded import Codec, Store, Transaction, connect, json, msgpack, pickle, text
+    from keystead.embedded import (
+        Change,
+        Codec,
+        Deleted,
+        Difference,
+        PastView,
+        Store,
+        Transaction,
+        connect,
+        json,
+        msgpack,
+        pickle,
+        text,
+    )
     from keystead.embedded import open as open  # noqa: A004 - its users write keystead.open
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Change",
     "Codec",
     "CommandError",
     "ConfigurationError",
     "DamagedData",
+    "Deleted",
+    "Difference",
     "DirectoryUnusable",
     "DiskFailure",
     "DiskFull",
@@ -59,6 +75,7 @@ __all__ = [
     "MomentRefused",
     "OpenError",
     "OutOfMemory",
+    "PastView",
     "PortTaken",
     "ServerUnreachable",
     "Store",

@@ -111,6 +111,17 @@ case(
     ("KS.HISTORY k NOVALUE", SYNTAX),
 )
 
+# ---- KS.MOMENT -------------------------------------------------------------------------------------------------------
+
+case(
+    "KS.MOMENT has the last transaction by then",
+    "SET k v",
+    seen("KS.MOMENT now", kind, lambda reply: maps([reply])[0]["sequence"] > 0),
+    ("KS.MOMENT 0", {b"sequence": 0, b"time-ms": 0}),
+    refused("KS.MOMENT soon", f"ERR 'soon' {NO_MOMENT}"),
+    ("KS.MOMENT", arity("ks.moment")),
+)
+
 # ---- KS.GET ----------------------------------------------------------------------------------------------------------
 
 case(

@@ -1,4 +1,4 @@
-"""Reading the past: KS.HISTORY, KS.GET, KS.KEYS, KS.DIFF, KS.DELETED, KS.LOG.
+"""Reading the past: KS.HISTORY, KS.MOMENT, KS.GET, KS.KEYS, KS.DIFF, KS.DELETED, KS.LOG.
 
 Each asks whoever answers questions about the past (`keystead.execution.historian`) and replies when it has. The answer
 has everything the client has done before, and nothing that is not durable. None may be queued by MULTI: a transaction
@@ -27,12 +27,14 @@ from keystead.engine.history.questions import (
     Differences,
     DifferencesBetween,
     Dropped,
+    Found,
     Gone,
     HistoryOf,
     Item,
     KeysAt,
     Log,
     LoggedTransaction,
+    MomentOf,
     NotYet,
     Operation,
     Page,
@@ -83,6 +85,20 @@ def ks_history(
         return [_change(change, values=not novalues) for change in answer.changes]
 
     return _ask(session, question, reply)
+
+
+@history_command(
+    "KS.MOMENT moment",
+    complexity="O(log N) where N is the number of files of history",
+    summary="Returns the last transaction that had been committed at a moment.",
+)
+def ks_moment(session: Session, moment: bytes) -> bytes | Promise:
+    """So that what is asked next is asked of the same moment."""
+
+    def reply(answer: Found) -> object:
+        return _moment(answer.moment)
+
+    return _ask(session, MomentOf(_at(session, moment)), reply)
 
 
 @history_command(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from keystead.embedded.calls import Call
     from keystead.embedded.codecs import Coding
+    from keystead.embedded.past import Ask as AsksPast
     from keystead.execution.forgetting import Forgotten
 
 K = TypeVar("K")
@@ -205,6 +206,12 @@ class RemoteStore(Store[K, V]):
         answer = self._server.call("KS.FORGET", *map(self._coding.key, keys))
         fields = {name.decode(): _plain(value) for name, value in zip(answer[::2], answer[1::2], strict=True)}
         return Forgotten(**fields)
+
+    @property
+    def _past(self) -> AsksPast:
+        from keystead.embedded.remote_past import RemotePast
+
+        return RemotePast(self._server.call)
 
     def sync(self) -> None:
         """As Store, by WAITAOF. CommandError when the server does not know that."""

@@ -368,6 +368,17 @@ class SharedEngine:
             turn = self.commits.last_turn()
         self.commits.wait(turn)
 
+    def settle_log(self) -> int:
+        """As `settle`; the first transaction that may not be durable yet."""
+        with self.lock:
+            if self.closed:
+                raise closed_error(self.path)
+            self.engine.clock.refresh()
+            turn = self.engine.end_turn()
+            until = self.engine.log.next_sequence
+        self.commits.wait(turn)
+        return until
+
     def apply_and_admit(self, change: Change[None], arguments: tuple[Any, ...], growth: int) -> int:
         """Apply a transaction's changes, let the others in, and return the turn to wait for."""
         with self.lock:

@@ -27,10 +27,12 @@ from keystead.engine.history.questions import (
     Differences,
     DifferencesBetween,
     Dropped,
+    Found,
     Gone,
     HistoryOf,
     KeysAt,
     Log,
+    MomentOf,
     NotYet,
     Page,
     RemovedKeys,
@@ -51,14 +53,14 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
 
     number: int
     until: int
-    question: HistoryOf | ValueAt | KeysAt | DifferencesBetween | RemovedKeys | Transactions | None
+    question: MomentOf | HistoryOf | ValueAt | KeysAt | DifferencesBetween | RemovedKeys | Transactions | None
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
     """The outcome of the request of that number."""
 
     number: int
-    outcome: Changes | Value | Page | Differences | Gone | Log | Dropped | NotYet | Unreadable
+    outcome: Found | Changes | Value | Page | Differences | Gone | Log | Dropped | NotYet | Unreadable
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -48,6 +48,12 @@ class _Question(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """The fields are the question; the database is a number."""
 
 
+class MomentOf(_Question, frozen=True, array_like=True, tag=True):
+    """Which transaction is meant; `Found`."""
+
+    at: At
+
+
 class HistoryOf(_Question, frozen=True, array_like=True, tag=True):
     """The latest changes of a key, before transaction *before*; `Changes`."""
 
@@ -110,8 +116,8 @@ class Transactions(_Question, frozen=True, array_like=True, tag=True):
     database: int | None = None
 
 
-Question: TypeAlias = HistoryOf | ValueAt | KeysAt | DifferencesBetween | RemovedKeys | Transactions
-SHORT: Final = (HistoryOf, ValueAt)
+Question: TypeAlias = MomentOf | HistoryOf | ValueAt | KeysAt | DifferencesBetween | RemovedKeys | Transactions
+SHORT: Final = (MomentOf, HistoryOf, ValueAt)
 """Questions that the index answers: they must not wait behind the others."""
 
 # --- Answers ---------------------------------------------------------------------------------------------------------
@@ -133,6 +139,12 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """None: there is no such key after it."""
     value: bytes | None
     expires_at_ms: int
+
+
+class Found(_Answer, frozen=True, array_like=True, tag=True):
+    """The moment that was meant."""
+
+    moment: Moment
 
 
 class Changes(_Answer, frozen=True, array_like=True, tag=True):
@@ -213,7 +225,7 @@ class Log(_Answer, frozen=True, array_like=True, tag=True):
     following: int | None
 
 
-Answer: TypeAlias = Changes | Value | Page | Differences | Gone | Log
+Answer: TypeAlias = Found | Changes | Value | Page | Differences | Gone | Log
 
 
 class Dropped(_Answer, frozen=True, array_like=True, tag=True):
@@ -282,6 +294,9 @@ class Answerer:
             self._past = None
 
     # --- One of each ------------------------------------------------------------------------------------------------
+
+    def _moment(self, past: Past, asked: MomentOf) -> Found:
+        return Found(moment_of(past, asked.at))
 
     def _changes(self, past: Past, asked: HistoryOf) -> Changes:
         found: list[Change] = []
@@ -356,6 +371,7 @@ class Answerer:
 
 
 _ANSWERS: Final[dict[type, Callable[[Answerer, Past, Any], Answer]]] = {
+    MomentOf: Answerer._moment,
     HistoryOf: Answerer._changes,
     ValueAt: Answerer._value,
     KeysAt: Answerer._page,
