@@ -608,7 +608,7 @@ def test_every_flipped_bit_and_every_cut_of_a_rewritten_file_is_noticed() -> Non
     life.commit()
     forgotten(life.engine, b"forget-me")
     files = life.disk.everything().files(PATH)
-    revised = [name for name in files if "-r1" in name]
+    revised = [name for name in files if "-r1" in name and not name.endswith(".idx")]
     assert {name[:5] for name in revised} == {"segme", "check"}
     read_at_start = {record.file for record in manifest_of(life.disk).current.segments}
     checkpoint = manifest_of(life.disk).current.checkpoint

@@ -350,7 +350,7 @@ class Maintenance:
 
     def _forgetting_job(self, forgetting: Forgetting) -> Callable[[], Callable[[], None]]:
         manifest, directory, background = copy.deepcopy(self.manifest), self._directory, self._background
-        names = manifest.files()
+        names = manifest.all_files()
         self._forgetting_runs = True
 
         def job() -> Callable[[], None]:
@@ -359,7 +359,7 @@ class Maintenance:
             manifests.store(directory, manifest)
             # Only after the manifest that names the others is durable; and only when they are gone it is forgotten.
             try:
-                for name in sorted((names - manifest.files()) | set(_unfinished_checkpoints(directory))):
+                for name in sorted((names - manifest.all_files()) | set(_unfinished_checkpoints(directory))):
                     directory.remove(name)
                     directory.remove(index_name(name))
             except OSError as error:  # no second try: what it would rewrite is rewritten. A start removes them.
@@ -428,11 +428,11 @@ class Maintenance:
         dropped = self.retention.expired(manifest, self._clock.now_ms)
 
         def job() -> Callable[[], None]:
-            names = manifest.files()
+            names = manifest.all_files()
             del manifest.generations[:dropped]
             manifests.store(directory, manifest)
             # Only after the manifest that no longer names them is durable.
-            for name in sorted(names - manifest.files()):
+            for name in sorted(names - manifest.all_files()):
                 directory.remove(name)
             directory.sync()
             return lambda: self._replaced(manifest)

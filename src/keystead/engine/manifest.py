@@ -105,10 +105,14 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
         return self.generations[-1]
 
     def files(self) -> set[str]:
-        """Names of all files that belong to the store; an index of a sealed segment may be missing."""
+        """Names of all files without which the store is not whole."""
         names = {segment.file for segment in self.segments()}
-        names |= {index_name(segment.file) for segment in self.segments() if segment.length is not None}
         return names | {generation.checkpoint.file for generation in self.generations if generation.checkpoint}
+
+    def all_files(self) -> set[str]:
+        """The same, and the names that indexes of its sealed segments have if they are there."""
+        sealed = (segment for segment in self.segments() if segment.length is not None)
+        return self.files() | {index_name(segment.file) for segment in sealed}
 
     def segments(self) -> list[SegmentRecord]:
         """The segments of all generations, in order."""

@@ -288,7 +288,7 @@ def _last_number(manifest: Manifest) -> int:
 
 def _remove_strangers(directory: Directory, manifest: Manifest) -> None:
     """Remove what an interrupted checkpoint, rotation or replacement left: our kinds of file that no manifest names."""
-    known = manifest.files()
+    known = manifest.all_files()
     for name in directory.names():
         if name not in known and any(kind.fullmatch(name) for kind in (STORED, segment_index.NAME, TEMPORARY)):
             directory.remove(name)

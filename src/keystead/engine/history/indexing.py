@@ -49,7 +49,7 @@ def _remove_left_over(directory: Directory) -> None:
     # A segment may have been dropped while its index was being written.
     manifest = manifests.load(directory)
     if manifest is not None:
-        known = manifest.files()
+        known = manifest.all_files()
         for name in directory.names():
             if segment_index.NAME.fullmatch(name) and name not in known:
                 directory.remove(name)
