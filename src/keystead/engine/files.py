@@ -10,16 +10,21 @@ import contextlib
 import errno
 import fcntl
 import json
+import mmap
 import os
 import sys
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from keystead.errors import DirectoryUnusable, DiskFailure, StoreLocked
 
 LOCK_NAME = "LOCK"
 FREE_STEP_BYTES = 4 << 20
+
+
+Mapped: TypeAlias = mmap.mmap | bytes
+"""A file's bytes; a mapped file's are read when they are looked at."""
 
 
 class System(Protocol):
@@ -34,9 +39,12 @@ class System(Protocol):
     def ftruncate(self, fd: int, length: int) -> None: ...
     def allocate(self, fd: int, offset: int, length: int) -> None: ...
     def size(self, fd: int) -> int: ...
+    def map(self, fd: int, length: int) -> Mapped: ...
     def rename(self, old: str, new: str) -> None: ...
+    def link(self, existing: str, name: str) -> None: ...
     def unlink(self, path: str) -> None: ...
     def unlink_slowly(self, path: str) -> None: ...
+    def rmdir(self, path: str) -> None: ...
     def listdir(self, path: str) -> list[str]: ...
     def mkdir(self, path: str, mode: int = 0o700) -> None: ...
     def lock(self, fd: int) -> None: ...
@@ -60,7 +68,9 @@ class OperatingSystem:
     sync = staticmethod(sync_descriptor)
     ftruncate = staticmethod(os.ftruncate)
     rename = staticmethod(os.rename)
+    link = staticmethod(os.link)
     unlink = staticmethod(os.unlink)
+    rmdir = staticmethod(os.rmdir)
     listdir = staticmethod(os.listdir)
     mkdir = staticmethod(os.mkdir)
 
@@ -103,6 +113,11 @@ class OperatingSystem:
             os.posix_fallocate(fd, offset, length)
         elif os.fstat(fd).st_size < offset + length:
             write_all(OperatingSystem(), fd, bytes(length), offset)
+
+    @staticmethod
+    def map(fd: int, length: int) -> mmap.mmap:
+        """The first *length* bytes of the open file, which must never be cut while they are mapped; more than none."""
+        return mmap.mmap(fd, length, prot=mmap.PROT_READ)
 
     @staticmethod
     def size(fd: int) -> int:
@@ -164,6 +179,10 @@ class File:
             offset += len(chunk)
             length -= len(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def map(self, length: int) -> Mapped:
+        """The first *length* bytes, for as long as somebody looks at them; only of files that never change again."""
+        return self._system.map(self.descriptor, length)
 
     def sync(self) -> None:
         """Return when everything written is on the medium. DiskFailure, whatever the error: never sync again.
