@@ -13,6 +13,7 @@ from benchmarks.scenarios import (
     fairness,
     feed,
     growing,
+    history,
     http,
     in_process,
     memory,
@@ -34,4 +35,5 @@ SCENARIOS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "http": http.measure,
     "feed": feed.measure,
     "backup": backup.measure,
+    "history": history.measure,
 }

@@ -192,6 +192,11 @@ def segment_name(number: int, revision: int = 0) -> str:
     return f"segment-{number:010}{_revised(revision)}.log"
 
 
+def index_name(segment_file: str) -> str:
+    """The file name of the index of a segment."""
+    return segment_file.removesuffix(".log") + ".idx"
+
+
 def checkpoint_name(number: int, revision: int = 0) -> str:
     """The file name of the checkpoint that contains the segments up to that number."""
     return f"checkpoint-{number:010}{_revised(revision)}.ckp"

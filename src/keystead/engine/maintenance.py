@@ -25,7 +25,7 @@ from keystead.engine.erasure import Erasure, Forgetting, Rewritten
 from keystead.engine.format import FILE_HEADER
 from keystead.engine.log import NO_SPACE, Log, Segment
 from keystead.engine.manifest import CheckpointRecord, Generation, Manifest, SegmentRecord
-from keystead.engine.retention import INDEX_SUFFIX, KeptHistory, Retention, kept_history
+from keystead.engine.retention import KeptHistory, Retention, kept_history
 from keystead.errors import DamagedData, DiskFailure
 
 if TYPE_CHECKING:
@@ -68,6 +68,12 @@ class Maintenance:
         self.retention = retention
         self._segment_bytes = segment_bytes
         self._task: Task[Callable[[], None]] | None = None
+        self._indexing: Task[None] | None = None
+        self._indexes_due = True
+        """Sealed segments may lack their indexes."""
+        self._indexes_verified = False
+        """A start looks at all of them: a bit may have flipped."""
+        self._index_not_before_ms = 0
         self._wanted_up_to = 0
         """A checkpoint up to this segment was asked for."""
         self._forgettings: list[Forgetting] = []
@@ -134,6 +140,10 @@ class Maintenance:
 
     def step(self) -> None:
         """Take in what a job has done, or start the job that is due. DiskFailure is final."""
+        self._step_job()
+        self._step_indexing()
+
+    def _step_job(self) -> None:
         if self._task is not None:
             if not self._task.done:
                 return
@@ -143,7 +153,26 @@ class Maintenance:
         if job is not None:
             self._task = self._background.start(job)
             if self._task.done:
-                self.step()
+                self._step_job()
+
+    def _step_indexing(self) -> None:
+        """Indexes are built beside the jobs: sealing and making room must not wait for them."""
+        if self._indexing is not None:
+            if not self._indexing.done:
+                return
+            task, self._indexing = self._indexing, None
+            try:
+                task.result()
+            except (OSError, ProcessFailed, DamagedData, DiskFailure):
+                # Derived data, and none of our files was touched: the past is read more slowly until it is tried again.
+                self._indexes_due = True
+                self._index_not_before_ms = self._clock.now_ms + RETRY_MS
+        has_room = not (self._log.starved or self._log.holding)
+        if self._indexes_due and has_room and self._clock.now_ms >= self._index_not_before_ms:
+            self._indexes_due = False
+            if any(record.length is not None for record in self.manifest.segments()):
+                self._indexing = self._background.start_indexing(self._directory, verify=not self._indexes_verified)
+                self._indexes_verified = True
 
     def _take_in(self, task: Task[Callable[[], None]]) -> None:
         was_checkpoint, self.checkpoint_running = self.checkpoint_running, False
@@ -298,6 +327,7 @@ class Maintenance:
     def _sealed_one(self, manifest: Manifest, segment: Segment) -> None:
         self.manifest = manifest
         self._log.sealed(segment)
+        self._indexes_due = True
 
     def _checkpoint_job(self) -> Callable[[], Callable[[], None]]:
         manifest, directory, background = copy.deepcopy(self.manifest), self._directory, self._background
@@ -320,7 +350,7 @@ class Maintenance:
 
     def _forgetting_job(self, forgetting: Forgetting) -> Callable[[], Callable[[], None]]:
         manifest, directory, background = copy.deepcopy(self.manifest), self._directory, self._background
-        names = manifest.files()
+        names = manifest.all_files()
         self._forgetting_runs = True
 
         def job() -> Callable[[], None]:
@@ -329,9 +359,8 @@ class Maintenance:
             manifests.store(directory, manifest)
             # Only after the manifest that names the others is durable; and only when they are gone it is forgotten.
             try:
-                for name in sorted((names - manifest.files()) | set(_unfinished_checkpoints(directory))):
+                for name in sorted((names - manifest.all_files()) | set(_unfinished_checkpoints(directory))):
                     directory.remove(name)
-                    directory.remove(index_name(name))
             except OSError as error:  # no second try: what it would rewrite is rewritten. A start removes them.
                 raise DiskFailure(f"removing files of {directory.path}: {error.strerror}") from error
             directory.sync()
@@ -344,6 +373,7 @@ class Maintenance:
         self._forgettings.remove(forgetting)
         self.on_forgotten()
         forgetting.rewritten = rewritten
+        self._indexes_due = True
 
     def _reserve_job(self) -> Callable[[], Callable[[], None]]:
         directory, target = self._directory, self._reserve_target()
@@ -397,11 +427,11 @@ class Maintenance:
         dropped = self.retention.expired(manifest, self._clock.now_ms)
 
         def job() -> Callable[[], None]:
-            names = manifest.files()
+            names = manifest.all_files()
             del manifest.generations[:dropped]
             manifests.store(directory, manifest)
             # Only after the manifest that no longer names them is durable.
-            for name in sorted(names - manifest.files()):
+            for name in sorted(names - manifest.all_files()):
                 directory.remove(name)
             directory.sync()
             return lambda: self._replaced(manifest)
@@ -433,11 +463,6 @@ class Maintenance:
 def _unfinished_checkpoints(directory: Directory) -> list[str]:
     """What processes left that were killed; now, in a job, none runs."""
     return [name for name in directory.names() if name.endswith(f".ckp{UNFINISHED}")]
-
-
-def index_name(file: str) -> str:
-    """The name of a segment's index; of any other file that of nothing."""
-    return f"{file.rpartition('.')[0]}{INDEX_SUFFIX}"
 
 
 def begin_generation(manifest: Manifest, record: CheckpointRecord) -> None:

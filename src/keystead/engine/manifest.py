@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from xxhash import xxh3_64_intdigest
 
-from keystead.engine.format import segment_name
+from keystead.engine.format import index_name, segment_name
 from keystead.errors import DamagedData, UnknownFormat
 
 if TYPE_CHECKING:
@@ -105,9 +105,18 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
         return self.generations[-1]
 
     def files(self) -> set[str]:
-        """Names of all files that belong to the store."""
-        names = {segment.file for generation in self.generations for segment in generation.segments}
+        """Names of all files without which the store is not whole."""
+        names = {segment.file for segment in self.segments()}
         return names | {generation.checkpoint.file for generation in self.generations if generation.checkpoint}
+
+    def all_files(self) -> set[str]:
+        """The same, and the names that indexes of its sealed segments have if they are there."""
+        sealed = (segment for segment in self.segments() if segment.length is not None)
+        return self.files() | {index_name(segment.file) for segment in sealed}
+
+    def segments(self) -> list[SegmentRecord]:
+        """The segments of all generations, in order."""
+        return [segment for generation in self.generations for segment in generation.segments]
 
 
 def new_id() -> str:

@@ -27,6 +27,7 @@ from keystead.engine.format import (
     next_nonzero,
     segment_name,
 )
+from keystead.engine.history import segment_index
 from keystead.engine.log import NO_SPACE, Log, Segment
 from keystead.engine.maintenance import RESERVE_NAME
 from keystead.engine.manifest import Generation, Manifest, SegmentRecord
@@ -34,7 +35,7 @@ from keystead.engine.recovery import OpenSegment, Recovered, TornTail
 from keystead.errors import DamagedData
 
 STORED = re.compile(r"segment-\d{10,}(?:-r\d+)?\.log|checkpoint-\d{10,}(?:-r\d+)?\.ckp")
-TEMPORARY = re.compile(r"(?:MANIFEST|checkpoint-\d{10,}\.ckp)\.tmp")
+TEMPORARY = re.compile(r"(?:MANIFEST|checkpoint-\d{10,}(?:-r\d+)?\.ckp|segment-\d{10,}(?:-r\d+)?\.idx)\.tmp")
 """Names that are ours: no other file in the directory is touched, whatever people keep there."""
 
 
@@ -287,7 +288,7 @@ def _last_number(manifest: Manifest) -> int:
 
 def _remove_strangers(directory: Directory, manifest: Manifest) -> None:
     """Remove what an interrupted checkpoint, rotation or replacement left: our kinds of file that no manifest names."""
-    known = manifest.files()
+    known = manifest.all_files()
     for name in directory.names():
-        if (STORED.fullmatch(name) or TEMPORARY.fullmatch(name)) and name not in known:
+        if name not in known and any(kind.fullmatch(name) for kind in (STORED, segment_index.NAME, TEMPORARY)):
             directory.remove(name)

@@ -116,6 +116,10 @@ class Filler(msgspec.Struct, array_like=True, tag=FILLER, gc=False, forbid_unkno
 
 
 Change: TypeAlias = Put | PutExpiring | Delete | Expired | SetExpiry | Patch | Bind | Filler
+Keyed: TypeAlias = Put | PutExpiring | Delete | Expired | SetExpiry | Patch
+KEYED = frozenset((Put, PutExpiring, Delete, Expired, SetExpiry, Patch))
+"""The kinds of operation that are about one key."""
+REMOVING = frozenset((Delete, Expired))
 Entry: TypeAlias = Change | Group | Author | Parts
 
 SYSTEM = Author("", "")
