@@ -12,7 +12,7 @@ from stores import PATH, SMALL, HandClock, QueuedBackground, opened, state_of
 from workload import EMPTY_DISK
 
 from backup.lives import AWAY, RecordedLife, away, back_up, newest, restored
-from keystead.backup.failures import PlaceFailure, WrongRepository
+from keystead.backup.failures import Damage, DamagedBackup, PlaceFailure, WrongRepository
 from keystead.backup.folder import Folder
 from keystead.backup.repository import Repository
 from keystead.backup.snapshots import Snapshot
@@ -408,9 +408,7 @@ def test_what_no_snapshot_names_is_swept_away_by_the_next_backup() -> None:
     assert repository.objects().keys() == repository.snapshots()[0].objects().keys()
 
 
-def test_nothing_is_pruned_beside_a_snapshot_that_cannot_be_read() -> None:
-    from keystead.backup.failures import DamagedBackup
-
+def test_beside_a_snapshot_that_cannot_be_read_another_is_taken_and_nothing_is_removed() -> None:
     disk, engine = started()
     away_disk, repository = away()
     put(engine, b"a")
@@ -421,9 +419,17 @@ def test_nothing_is_pruned_beside_a_snapshot_that_cannot_be_read() -> None:
     content = away_disk.content(f"{AWAY}/snapshots")[f"{name}.json"]
     repository.place.put(f"snapshots/{name}.json", [content[:-10]])
     before = repository.objects()
+    put(engine, b"c")
     with pytest.raises(DamagedBackup, match=name):
-        repository.sweep()
-    assert repository.objects() == before
+        back_up(disk, repository)
+    damage: list[Damage] = []
+    assert [snapshot.sequence for snapshot in repository.snapshots(damage)] == [2, 3]
+    assert before.items() <= repository.objects().items()
+    shipping = Shipping(disk, repository)
+    shipping.round()
+    put(engine, b"d")
+    shipping.round()
+    assert before.items() <= repository.objects().items()
 
 
 @pytest.mark.parametrize(

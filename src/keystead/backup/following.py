@@ -38,8 +38,8 @@ def follow(
     """Ship until *stopping* says so; it is asked between rounds, and told how long it may wait. One last round is made.
 
     A new snapshot begins when a checkpoint was made or a generation dropped, for the one before may reach further
-    back; then *keep* is called. DamagedData, DirectoryUnusable and DiskFailure of the store end it; a place that fails
-    is tried again, round after round.
+    back; then, and at the start, *keep* is called. DamagedData, DirectoryUnusable and DiskFailure of the store end it;
+    a place that fails is tried again, round after round.
     """
     taking.begin_snapshot()
     generations: list[int] | None = None
@@ -50,9 +50,10 @@ def follow(
         try:
             taking.update()
             now = _generations(taking)
-            if generations is not None and now != generations:
-                taking.begin_snapshot()
+            if now != generations:
                 keep()
+                if generations is not None:
+                    taking.begin_snapshot()
             generations = now
         except PlaceFailure as error:
             failure = error.reason

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from xxhash import xxh3_64, xxh3_64_hexdigest
 
 from keystead.backup.digests import ViewDigest, digested
-from keystead.backup.failures import PlaceFailure, WrongRepository
+from keystead.backup.failures import Damage, DamagedBackup, PlaceFailure, WrongRepository
 from keystead.backup.folder import Folder
 from keystead.backup.looking import Look, Watch, sealed
 from keystead.backup.repository import Repository
@@ -44,14 +44,16 @@ class Taking:
         now_ms: Callable[[], int] = wall_clock_ms,
         report: Report = lambda *_: None,
     ) -> None:
-        """Reads what the repository has. WrongRepository when it is another store's."""
+        """Reads what the repository has; that a snapshot in it is damaged is no reason not to take another one."""
         self._directory = directory
         self._repository = repository
         self._link = link
         self._now_ms = now_ms
         self._report = report
         self._watch = Watch(directory)
-        self._snapshots = repository.snapshots()
+        self._damage: list[Damage] = []
+        self._snapshots = repository.snapshots(self._damage)
+        """All that can be read, those of this run included, oldest first."""
         self._objects = repository.objects()
         self._parts: dict[str, list[Part]] = {}
         """Of each segment that is being written, as the newest snapshot has them."""
@@ -79,8 +81,6 @@ class Taking:
 
     def begin_snapshot(self) -> None:
         """The next update makes a snapshot of its own; the one before stays as it is."""
-        if self.last is not None:
-            self._snapshots.append(self.last)
         self._id = new_snapshot_id(self._now_ms(), [snapshot.id for snapshot in self._snapshots])
 
     def update(self, *, with_digest: bool = False) -> Snapshot:
@@ -92,9 +92,7 @@ class Taking:
         look = self._watch.look(self._is_missing, whole_generation=with_digest)
         self._refuse_other_store(look.manifest)
         manifest = manifests.render(look.manifest).decode()
-        before = self.last
-        if before is not None and before.id != self._id:
-            before = None
+        before = next((snapshot for snapshot in self._snapshots if snapshot.id == self._id), None)
         # The manifest has the checksum of the log's end.
         if before is not None and before.manifest == manifest and taken_ms - before.taken_ms < HEARTBEAT_MS:
             self.looked_ms = taken_ms
@@ -105,10 +103,11 @@ class Taking:
         self._watch.files.let_go(look.open_files)
         # Only now, when every object that it names is there.
         self._repository.write(snapshot)
+        self._snapshots = [*(other for other in self._snapshots if other.id != self._id), snapshot]
         self.last, self.looked_ms = snapshot, taken_ms
         self._parts = {file.file: list(file.parts) for file in files if file.file in look.open_files}
         if before is not None:
-            self._remove_unnamed(before, snapshot)
+            self._remove_unnamed(before)
         return snapshot
 
     def _is_missing(self, record: SegmentRecord | CheckpointRecord) -> bool:
@@ -129,10 +128,15 @@ class Taking:
 
     def prune(self, keep: int | None) -> int:
         """Remove all but the newest *keep* snapshots (None: all stay), and every object that no snapshot names; how
-        many snapshots went. DamagedBackup when a snapshot cannot be read."""
-        removed = self._repository.keep(keep) if keep is not None else []
-        self._repository.sweep()
-        self._snapshots = [snapshot for snapshot in self._repository.snapshots() if snapshot.id != self._id]
+        many snapshots went. DamagedBackup, with nothing removed, when one cannot be read: nobody knows what it names.
+        """
+        if self._damage:
+            raise DamagedBackup(self._damage)
+        removed = self._snapshots[:-keep] if keep is not None else []
+        for snapshot in removed:
+            self._repository.remove(snapshot)
+        self._snapshots = self._snapshots[len(removed) :]
+        self._repository.sweep(self._named())
         self._objects = self._repository.objects()
         return len(removed)
 
@@ -209,9 +213,12 @@ class Taking:
             offset += part.length
         return kept
 
-    def _remove_unnamed(self, before: Snapshot, now: Snapshot) -> None:
-        named = set(now.objects()).union(*(snapshot.objects() for snapshot in self._snapshots))
-        for name in before.objects().keys() - named:
+    def _named(self) -> set[str]:
+        return set[str]().union(*(snapshot.objects() for snapshot in self._snapshots))
+
+    def _remove_unnamed(self, before: Snapshot) -> None:
+        """Of what a snapshot that was replaced named; where one cannot be read, that one may name it."""
+        for name in () if self._damage else before.objects().keys() - self._named():
             self._repository.place.remove(name)
             self._objects.pop(name, None)
 
