@@ -86,8 +86,8 @@ def refuse_existing(system: System, path: str) -> None:
 def _refuse_beyond(source: Source, until: Until) -> None:
     if until.sequence is not None and until.sequence > source.sequence:
         raise MomentNotKept(f"the log ends before {until}: its last transaction is {source.sequence:,}")
-    if until.time_ms is not None and until.time_ms > source.taken_ms:
-        raise MomentNotKept(f"nothing is known of {until}: the log was read at {written(source.taken_ms)}")
+    if until.time_ms is not None and until.time_ms > source.known_until_ms:
+        raise MomentNotKept(f"nothing is known of {until}: the log was read at {written(source.known_until_ms)}")
 
 
 def _clear(directory: Directory) -> None:

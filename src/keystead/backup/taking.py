@@ -41,6 +41,7 @@ class Taking:
         repository: Repository,
         *,
         link: bool = False,
+        check_lease: Callable[[], None] = lambda: None,
         now_ms: Callable[[], int] = wall_clock_ms,
         report: Report = lambda *_: None,
     ) -> None:
@@ -48,6 +49,7 @@ class Taking:
         self._directory = directory
         self._repository = repository
         self._link = link
+        self._check_lease = check_lease
         self._now_ms = now_ms
         self._report = report
         self._watch = Watch(directory)
@@ -101,7 +103,8 @@ class Taking:
         digest = self._digest(look) if with_digest else ""
         snapshot = Snapshot(taken_ms, look.sequence, look.time_ms, digest, manifest, files, self._id)
         self._watch.files.let_go(look.open_files)
-        # Only now, when every object that it names is there.
+        # Only now, when every object that it names is there, and nobody else may have removed one.
+        self._check_lease()
         self._repository.write(snapshot)
         self._snapshots = [*(other for other in self._snapshots if other.id != self._id), snapshot]
         self.last, self.looked_ms = snapshot, taken_ms
@@ -132,6 +135,7 @@ class Taking:
         """
         if self._damage:
             raise DamagedBackup(self._damage)
+        self._check_lease()
         removed = self._snapshots[:-keep] if keep is not None else []
         for snapshot in removed:
             self._repository.remove(snapshot)

@@ -73,9 +73,9 @@ def run_backup(arguments: list[str]) -> int:
     repository = Repository(place_at(parsed.place))
     if parsed.link:
         refuse_links_elsewhere(repository)
-    with leased(repository.place), Stages() as stages:
+    with leased(repository.place) as lease, Stages() as stages:
         directory = Directory(str(settings.directory.absolute()))
-        taking = Taking(directory, repository, link=parsed.link, report=stages.show)
+        taking = Taking(directory, repository, link=parsed.link, check_lease=lease.check, report=stages.show)
         backup = _Backup(settings, directory, repository, taking, parsed.keep, parsed.link)
         with contextlib.closing(taking):
             if parsed.follow:
