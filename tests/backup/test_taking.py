@@ -168,6 +168,36 @@ def test_files_that_retention_drops_while_they_are_copied_are_in_the_backup_all_
     assert restored(newest(repository)) == (30, state)
 
 
+def test_a_file_that_is_dropped_before_it_is_linked_is_copied() -> None:
+    disk = SimulatedDisk(Image.of({"/home": {}, "/away": {}}))
+    clock = HandClock()
+    engine = opened(disk, SMALL._replace(history_max_age_ms=0, history_max_bytes=0), clock)
+    for number in range(30):
+        put(engine, b"%d" % number, value=b"x" * 30)
+        engine.housekeep(1)
+    state = state_of(engine)
+
+    class SlowFolder(Folder):
+        """Before the first link is made, the store drops all there was."""
+
+        links = 0
+
+        def link(self, name: str, source: str) -> None:
+            if not self.links:
+                checkpoint(engine)
+                clock.at_ms += 10_000
+                put(engine, b"later")
+                checkpoint(engine)
+            self.links += 1
+            super().link(name, source)
+
+    folder = SlowFolder(AWAY, disk)
+    taking = Taking(Directory(PATH, disk), Repository(folder), link=True)
+    assert taking.take(with_digest=True).sequence == 30
+    assert folder.links > 1
+    assert restored(newest(Repository(folder))) == (30, state)
+
+
 def test_another_stores_backups_are_not_mixed_in() -> None:
     disk, engine = started()
     put(engine, b"a")

@@ -155,17 +155,22 @@ class Taking:
         return StoredFile(record.file, [part])
 
     def _copy(self, file: str, part: Part) -> None:
-        place = self._repository.place
-        checked = self._checked(file, part)
-        if self._link:
-            assert isinstance(place, Folder)
-            for _ in checked:
-                pass
-            place.link(part.object, f"{self._directory.path}/{file}")
-        else:
-            place.put(part.object, checked)
+        if not (self._link and self._linked(file, part)):
+            self._repository.place.put(part.object, self._checked(file, part))
             self.copied_bytes += part.length
         self._objects[part.object] = part.length
+
+    def _linked(self, file: str, part: Part) -> bool:
+        """Whether the object is another name of the file now: not when that has been dropped, and is only held open."""
+        place = self._repository.place
+        assert isinstance(place, Folder)
+        for _ in self._checked(file, part):
+            pass
+        try:
+            place.link(part.object, f"{self._directory.path}/{file}")
+        except FileNotFoundError:
+            return False
+        return True
 
     def _checked(self, file: str, part: Part) -> Iterator[bytes]:
         """The bytes of a sealed file. DamagedData, before the last one is stored, when they are not what was sealed."""
@@ -187,10 +192,11 @@ class Taking:
         """The parts of a segment that is being written, the newest one put now."""
         held, length = self._watch.files.hold(record.file), record.length or 0
         parts = self._parts.get(record.file, [])
-        if record.file not in self._true_parts:
-            parts = self._still_true(record.file, parts, length)
-            self._true_parts.add(record.file)
         start = sum(part.length for part in parts)
+        if record.file not in self._true_parts or start > length:
+            parts = self._still_true(record.file, parts, length)
+            start = sum(part.length for part in parts)
+            self._true_parts.add(record.file)
         if start == length:
             return parts
         taken = merged(parts, length - start)
