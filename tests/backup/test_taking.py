@@ -8,15 +8,17 @@ from random import Random
 
 import pytest
 from simulated_disk import Fault, Image, SimulatedDisk
-from stores import PATH, SMALL, HandClock, QueuedBackground, opened, state_of
+from stores import PATH, SMALL, HandClock, QueuedBackground, State, opened, state_of
 from workload import EMPTY_DISK
 
 from backup.lives import AWAY, RecordedLife, away, back_up, newest, restored
 from keystead.backup.failures import Damage, DamagedBackup, PlaceFailure, WrongRepository
 from keystead.backup.folder import Folder
 from keystead.backup.repository import Repository
-from keystead.backup.snapshots import Snapshot
-from keystead.backup.taking import HEARTBEAT_MS, Taking, merged
+from keystead.backup.restoring import restore
+from keystead.backup.snapshots import Part, Snapshot
+from keystead.backup.sources import SnapshotSource
+from keystead.backup.taking import GRACE_MS, HEARTBEAT_MS, Taking, merged
 from keystead.engine.engine import Engine
 from keystead.engine.files import Directory
 from keystead.engine.format import MARK, frames
@@ -82,8 +84,6 @@ def test_a_restored_store_that_was_never_started_can_be_backed_up() -> None:
     engine.close()
     _, repository = away()
     back_up(disk, repository)
-    from keystead.backup.restoring import restore
-
     back = SimulatedDisk(Image.of({"/home": {}}))
     restore(newest(repository), PATH, system=back)
     _, other = away()
@@ -263,8 +263,6 @@ def usable(image: Image, life: RecordedLife, store: SimulatedDisk) -> None:
     disk = SimulatedDisk(image)
     repository = Repository(Folder(AWAY, disk))
     for snapshot in repository.snapshots():
-        from keystead.backup.sources import SnapshotSource
-
         sequence, state = restored(SnapshotSource(repository, snapshot))
         assert state == life.states[sequence]
     last = back_up(store, repository)
@@ -341,7 +339,33 @@ def test_the_growing_end_is_shipped_bit_by_bit_and_every_round_can_be_restored()
         shipping.round()
         assert len(repository.snapshots()) == 1
         assert restored(newest(repository)) == (number + 1, state_of(engine))
-        assert repository.objects().keys() == repository.snapshots()[0].objects().keys()
+
+
+def test_what_a_round_replaced_stays_for_whoever_is_restoring_it_and_goes_later() -> None:
+    disk, engine = started()
+    _, repository = away()
+    shipping = Shipping(disk, repository)
+    seen: list[tuple[int, Snapshot, State]] = []
+    for number in range(60):
+        put(engine, b"%d" % number)
+        engine.housekeep(1)
+        engine.sync()
+        snapshot = shipping.round(GRACE_MS // 20)
+        seen.append((shipping.now_ms, snapshot, state_of(engine)))
+        for taken_ms, older, state in seen:
+            if taken_ms > shipping.now_ms - GRACE_MS:
+                assert restored(SnapshotSource(repository, older)) == (older.sequence, state)
+    assert not seen[0][1].objects().keys() <= repository.objects().keys()
+    put(engine, b"the last")
+    shipping.round(GRACE_MS)
+    put(engine, b"the very last")
+    now = shipping.round(GRACE_MS)
+    before = repository.objects()
+    assert now.objects().keys() <= before.keys()
+    shipping.taking.prune(None)
+    assert repository.objects() == before, "nor is it swept away before its time"
+    Taking(Directory(PATH, disk), repository).prune(None)
+    assert repository.objects().keys() == now.objects().keys()
 
 
 def test_parts_stay_few_and_each_byte_is_stored_a_few_times_only() -> None:
@@ -369,6 +393,7 @@ def test_a_sealed_segment_takes_the_place_of_its_parts() -> None:
     shipping.round()
     files = {file.file: file.parts for file in repository.snapshots()[0].files}
     assert [len(parts) for parts in files.values()] == [1, 1]
+    Taking(Directory(PATH, disk), repository).prune(None)
     assert len(repository.objects()) == 2
 
 
@@ -474,8 +499,6 @@ def test_beside_a_snapshot_that_cannot_be_read_another_is_taken_and_nothing_is_r
     ],
 )
 def test_small_parts_are_joined_with_what_follows(parts: list[int], length: int, taken: int) -> None:
-    from keystead.backup.snapshots import Part
-
     assert merged([Part("", part, "") for part in parts], length) == taken
 
 

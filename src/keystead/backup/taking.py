@@ -6,6 +6,7 @@ Must not know: who wants it or how often, kinds of places but for hard links.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from xxhash import xxh3_64, xxh3_64_hexdigest
@@ -25,6 +26,8 @@ from keystead.errors import DamagedData
 COPY_BYTES = 1 << 20
 HEARTBEAT_MS = 10_000
 """So often a snapshot is written anew though nothing changed: it says up to when there was nothing."""
+GRACE_MS = 3_600_000
+"""So long what a snapshot has replaced stays: somebody may be restoring from the snapshot as it was."""
 MERGED_PARTS = 7
 """So many parts of a log's end, none in a higher class of size than the next one, become one with it."""
 
@@ -61,6 +64,8 @@ class Taking:
         """Of each segment that is being written, as the newest snapshot has them."""
         self._true_parts: set[str] = set()
         """Segments whose parts were written, or compared with the file, by this run."""
+        self._replaced: deque[tuple[int, str]] = deque()
+        """Objects that no snapshot names any more, and since when."""
         self._id = ""
         self.last: Snapshot | None = None
         """The newest snapshot of this run."""
@@ -86,7 +91,7 @@ class Taking:
         self._id = new_snapshot_id(self._now_ms(), [snapshot.id for snapshot in self._snapshots])
 
     def update(self, *, with_digest: bool = False) -> Snapshot:
-        """Replace the snapshot of this run by one of the store as it is now; objects that only the old one named go.
+        """Replace the snapshot of this run by one of the store as it is now; objects that only the old one named go later.
 
         A store that has not changed is not written down again before HEARTBEAT_MS.
         """
@@ -110,7 +115,7 @@ class Taking:
         self.last, self.looked_ms = snapshot, taken_ms
         self._parts = {file.file: list(file.parts) for file in files if file.file in look.open_files}
         if before is not None:
-            self._remove_unnamed(before)
+            self._remove_replaced(before, taken_ms)
         return snapshot
 
     def _is_missing(self, record: SegmentRecord | CheckpointRecord) -> bool:
@@ -140,7 +145,7 @@ class Taking:
         for snapshot in removed:
             self._repository.remove(snapshot)
         self._snapshots = self._snapshots[len(removed) :]
-        self._repository.sweep(self._named())
+        self._repository.sweep(self._named().union(name for _, name in self._replaced))
         self._objects = self._repository.objects()
         return len(removed)
 
@@ -226,11 +231,15 @@ class Taking:
     def _named(self) -> set[str]:
         return set[str]().union(*(snapshot.objects() for snapshot in self._snapshots))
 
-    def _remove_unnamed(self, before: Snapshot) -> None:
-        """Of what a snapshot that was replaced named; where one cannot be read, that one may name it."""
-        for name in () if self._damage else before.objects().keys() - self._named():
-            self._repository.place.remove(name)
-            self._objects.pop(name, None)
+    def _remove_replaced(self, before: Snapshot, now_ms: int) -> None:
+        """Remove what earlier rounds replaced GRACE_MS ago, and note what this one did."""
+        named = self._named()
+        self._replaced += ((now_ms, name) for name in before.objects().keys() - named)
+        while self._replaced and self._replaced[0][0] <= now_ms - GRACE_MS:
+            _, name = self._replaced.popleft()
+            if name not in named and not self._damage:  # a snapshot that cannot be read may name it
+                self._repository.place.remove(name)
+                self._objects.pop(name, None)
 
     # --- Digest -----------------------------------------------------------------------------------------------------
 
