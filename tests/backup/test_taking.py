@@ -12,12 +12,13 @@ from stores import PATH, SMALL, HandClock, QueuedBackground, State, opened, stat
 from workload import EMPTY_DISK
 
 from backup.lives import AWAY, RecordedLife, away, back_up, newest, restored
-from keystead.backup.failures import Damage, DamagedBackup, PlaceFailure, WrongRepository
+from keystead.backup.cutting import Until
+from keystead.backup.failures import Damage, DamagedBackup, MomentNotKept, PlaceFailure, WrongRepository
 from keystead.backup.folder import Folder
 from keystead.backup.repository import Repository
 from keystead.backup.restoring import restore
 from keystead.backup.snapshots import Part, Snapshot
-from keystead.backup.sources import SnapshotSource
+from keystead.backup.sources import SnapshotSource, snapshot_for
 from keystead.backup.taking import GRACE_MS, HEARTBEAT_MS, Taking, merged
 from keystead.engine.engine import Engine
 from keystead.engine.files import Directory
@@ -366,6 +367,32 @@ def test_what_a_round_replaced_stays_for_whoever_is_restoring_it_and_goes_later(
     assert repository.objects() == before, "nor is it swept away before its time"
     Taking(Directory(PATH, disk), repository).prune(None)
     assert repository.objects().keys() == now.objects().keys()
+
+
+def test_a_snapshot_that_reaches_further_back_than_the_store_is_not_replaced() -> None:
+    disk = SimulatedDisk(EMPTY_DISK)
+    clock = HandClock()
+    engine = opened(disk, SMALL._replace(history_max_age_ms=5_000), clock)
+    _, repository = away()
+    shipping = Shipping(disk, repository)
+    states = {}
+    for number in range(6):
+        put(engine, b"%d" % number)
+        states[number + 1] = state_of(engine)
+        shipping.round()
+        clock.at_ms += 2_000
+        checkpoint(engine)
+        engine.clock.refresh()
+        engine.housekeep(1)
+        shipping.round()
+    snapshots = repository.snapshots()
+    assert 1 < len(snapshots) < 6
+    shipping.taking.prune(None)
+    for sequence, state in states.items():
+        until = Until(sequence)
+        assert restored(SnapshotSource(repository, snapshot_for(snapshots, until)), until) == (sequence, state)
+    with pytest.raises(MomentNotKept):
+        restored(newest(repository), Until(1))
 
 
 def test_parts_stay_few_and_each_byte_is_stored_a_few_times_only() -> None:

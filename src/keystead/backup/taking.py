@@ -67,6 +67,8 @@ class Taking:
         self._replaced: deque[tuple[int, str]] = deque()
         """Objects that no snapshot names any more, and since when."""
         self._id = ""
+        self._named_by_others: frozenset[str] = frozenset()
+        """Objects that snapshots name which this run does not replace any more."""
         self.last: Snapshot | None = None
         """The newest snapshot of this run."""
         self.copied_bytes = 0
@@ -89,17 +91,22 @@ class Taking:
     def begin_snapshot(self) -> None:
         """The next update makes a snapshot of its own; the one before stays as it is."""
         self._id = new_snapshot_id(self._now_ms(), [snapshot.id for snapshot in self._snapshots])
+        self._note_others()
 
     def update(self, *, with_digest: bool = False) -> Snapshot:
-        """Replace the snapshot of this run by one of the store as it is now; objects that only the old one named go later.
+        """Replace the snapshot of this run by one of the store as it is now; what only the old one named goes later.
 
-        A store that has not changed is not written down again before HEARTBEAT_MS.
+        A snapshot that reaches further back than the store does now is not replaced: the next one begins. A store that
+        has not changed is not written down again before HEARTBEAT_MS.
         """
         taken_ms = self._now_ms()
         look = self._watch.look(self._is_missing, whole_generation=with_digest)
         self._refuse_other_store(look.manifest)
         manifest = manifests.render(look.manifest).decode()
         before = next((snapshot for snapshot in self._snapshots if snapshot.id == self._id), None)
+        if before is not None and _beginning(before.parsed_manifest()) != _beginning(look.manifest):
+            self.begin_snapshot()
+            before = None
         # The manifest has the checksum of the log's end.
         if before is not None and before.manifest == manifest and taken_ms - before.taken_ms < HEARTBEAT_MS:
             self.looked_ms = taken_ms
@@ -145,6 +152,7 @@ class Taking:
         for snapshot in removed:
             self._repository.remove(snapshot)
         self._snapshots = self._snapshots[len(removed) :]
+        self._note_others()
         self._repository.sweep(self._named().union(name for _, name in self._replaced))
         self._objects = self._repository.objects()
         return len(removed)
@@ -228,8 +236,13 @@ class Taking:
             offset += part.length
         return kept
 
-    def _named(self) -> set[str]:
-        return set[str]().union(*(snapshot.objects() for snapshot in self._snapshots))
+    def _note_others(self) -> None:
+        others = (snapshot.objects() for snapshot in self._snapshots if snapshot.id != self._id)
+        self._named_by_others = frozenset[str]().union(*others)
+
+    def _named(self) -> frozenset[str]:
+        own = (snapshot.objects() for snapshot in self._snapshots if snapshot.id == self._id)
+        return self._named_by_others.union(*own)
 
     def _remove_replaced(self, before: Snapshot, now_ms: int) -> None:
         """Remove what earlier rounds replaced GRACE_MS ago, and note what this one did."""
@@ -256,6 +269,12 @@ class Taking:
     def close(self) -> None:
         """Let the store's files go."""
         self._watch.close()
+
+
+def _beginning(manifest: Manifest) -> tuple[str, int]:
+    """Of the log that is kept: in which history, and behind which checkpoint."""
+    checkpoint = manifest.generations[0].checkpoint
+    return manifest.history, checkpoint.number if checkpoint else 0
 
 
 def refuse_links_elsewhere(repository: Repository) -> None:
