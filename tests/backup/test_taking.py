@@ -437,6 +437,25 @@ def test_a_follower_that_is_started_again_goes_on_where_the_last_one_ended() -> 
     assert restored(newest(repository)) == (6, state_of(engine))
 
 
+def test_a_place_that_failed_and_came_back_empty_is_filled_again() -> None:
+    disk, engine = started()
+    away_disk, repository = away()
+    shipping = Shipping(disk, repository)
+    put(engine, *[b"%d" % number for number in range(20)])
+    checkpoint(engine)
+    put(engine, b"a")
+    shipping.round()
+    put(engine, b"b")
+    away_disk.fault = Fault(1, errno.EIO, for_ever=True)
+    with pytest.raises(PlaceFailure):
+        shipping.round()
+    away_disk.fault = None
+    for name in repository.objects():
+        repository.place.remove(name)
+    shipping.round()
+    assert restored(newest(repository)) == (22, state_of(engine))
+
+
 def test_a_store_that_rests_is_written_down_again_now_and_then_only() -> None:
     disk, engine = started()
     away_disk, repository = away()

@@ -64,6 +64,8 @@ class Taking:
         """Of each segment that is being written, as the newest snapshot has them."""
         self._true_parts: set[str] = set()
         """Segments whose parts were written, or compared with the file, by this run."""
+        self._unsure = False
+        """The last update failed: nobody knows what is in the repository."""
         self._replaced: deque[tuple[int, str]] = deque()
         """Objects that no snapshot names any more, and since when."""
         self._id = ""
@@ -99,6 +101,15 @@ class Taking:
         A snapshot that reaches further back than the store does now is not replaced: the next one begins. A store that
         has not changed is not written down again before HEARTBEAT_MS.
         """
+        if self._unsure:  # a place that failed may have come back empty
+            self._objects = self._repository.objects()
+            self._true_parts.clear()
+        self._unsure = True
+        snapshot = self._update(with_digest)
+        self._unsure = False
+        return snapshot
+
+    def _update(self, with_digest: bool) -> Snapshot:
         taken_ms = self._now_ms()
         look = self._watch.look(self._is_missing, whole_generation=with_digest)
         self._refuse_other_store(look.manifest)
