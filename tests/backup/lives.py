@@ -85,9 +85,10 @@ def away(disk: SimulatedDisk | None = None) -> tuple[SimulatedDisk, Repository]:
 def back_up(system: System, repository: Repository, path: str = PATH) -> int:
     """One backup, as the command makes it; the last transaction in it."""
     taking = Taking(Directory(path, system), repository)
-    taking.prune(None)
     try:
-        return taking.take(with_digest=True).sequence
+        sequence = taking.take(with_digest=True).sequence
+        taking.prune(None)
+        return sequence
     finally:
         taking.close()
 

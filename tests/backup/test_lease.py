@@ -13,6 +13,7 @@ import pytest
 from keystead.backup.failures import BackupUnderWay
 from keystead.backup.folder import Folder
 from keystead.backup.lease import LEASES, STALE_AFTER_MS, Lease, leased
+from keystead.backup.places import read_whole
 
 NOW_MS = 1_700_000_000_000
 
@@ -63,3 +64,25 @@ def test_a_lease_that_cannot_be_read_is_nobodys(place: Folder) -> None:
     place.put(f"{LEASES}/other", [b"{"])
     with leased(place):
         assert f"{LEASES}/other" not in place.sizes(LEASES)
+
+
+def test_a_writer_whose_lease_was_taken_over_writes_no_more(place: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    with leased(place) as lease:
+        lease.check()
+        place.remove(lease.name)
+        monkeypatch.setattr("keystead.backup.lease.TRUSTED_FOR_S", -1.0)  # it is long since it was renewed
+        with pytest.raises(BackupUnderWay, match="has taken"):
+            lease.check()
+        assert place.sizes(LEASES) == {}
+
+
+def test_a_writer_that_was_away_for_long_renews_its_lease_when_nobody_took_it(
+    place: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ms = NOW_MS
+    with leased(place, lambda: now_ms) as lease:
+        now_ms += 10 * STALE_AFTER_MS
+        monkeypatch.setattr("keystead.backup.lease.TRUSTED_FOR_S", -1.0)
+        lease.check()
+        (lease_now,) = [msgspec.json.decode(read_whole(place, name), type=Lease) for name in place.sizes(LEASES)]
+        assert lease_now.renewed_ms == now_ms

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import http.client
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
@@ -13,11 +16,14 @@ from stores import SMALL, opened, state_of
 from workload import EMPTY_DISK
 
 from backup.lives import away, back_up, newest, restored
+from cli.stores import content, fill
 from keystead.backup.failures import DamagedBackup, PlaceFailure
 from keystead.backup.lease import LEASES, leased
 from keystead.backup.object_storage import ObjectStorage
 from keystead.backup.places import place_at, read_whole
 from keystead.backup.repository import Repository
+from keystead.engine.files import Directory
+from keystead.engine.remembered import remembered
 
 BUCKET = "backups"
 
@@ -119,3 +125,28 @@ def test_a_store_is_backed_up_incrementally_and_restored(place: ObjectStorage) -
     _, elsewhere = away()
     back_up(disk, elsewhere)
     assert elsewhere.snapshots()[-1].digest == repository.snapshots()[-1].digest != ""
+
+
+def test_the_command_line_backs_up_verifies_and_restores(place: ObjectStorage, tmp_path: Path) -> None:
+    fill(tmp_path / "store", 30)
+
+    def run(*words: str) -> str:
+        command = [sys.executable, "-m", "keystead", *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert f"in {place.address}: transactions up to 30 of " in run(
+        "backup", f"{place.address}/", "--dir", str(tmp_path / "store")
+    )
+    assert "30 keys" in run("backup", "verify", place.address)
+    run("restore", place.address, "--to-sequence", "20", "--into", str(tmp_path / "back"))
+    assert content(tmp_path / "back") == {b"k%d" % number: b"v%d" % number for number in range(20)}
+    assert [backup.place for backup in remembered(Directory(str(tmp_path / "store")))] == [place.address]
+
+
+def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.delitem(sys.modules, "keystead.backup.object_storage")
+    with pytest.raises(PlaceFailure, match=r"pip install 'keystead\[backup\]'"):
+        place_at("s3://bucket/x")

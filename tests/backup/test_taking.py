@@ -8,15 +8,18 @@ from random import Random
 
 import pytest
 from simulated_disk import Fault, Image, SimulatedDisk
-from stores import PATH, SMALL, HandClock, QueuedBackground, opened, state_of
+from stores import PATH, SMALL, HandClock, QueuedBackground, State, opened, state_of
 from workload import EMPTY_DISK
 
 from backup.lives import AWAY, RecordedLife, away, back_up, newest, restored
-from keystead.backup.failures import PlaceFailure, WrongRepository
+from keystead.backup.cutting import Until
+from keystead.backup.failures import Damage, DamagedBackup, MomentNotKept, PlaceFailure, WrongRepository
 from keystead.backup.folder import Folder
 from keystead.backup.repository import Repository
-from keystead.backup.snapshots import Snapshot
-from keystead.backup.taking import HEARTBEAT_MS, Taking, merged
+from keystead.backup.restoring import restore
+from keystead.backup.snapshots import Part, Snapshot
+from keystead.backup.sources import SnapshotSource, snapshot_for
+from keystead.backup.taking import GRACE_MS, HEARTBEAT_MS, Taking, merged
 from keystead.engine.engine import Engine
 from keystead.engine.files import Directory
 from keystead.engine.format import MARK, frames
@@ -82,8 +85,6 @@ def test_a_restored_store_that_was_never_started_can_be_backed_up() -> None:
     engine.close()
     _, repository = away()
     back_up(disk, repository)
-    from keystead.backup.restoring import restore
-
     back = SimulatedDisk(Image.of({"/home": {}}))
     restore(newest(repository), PATH, system=back)
     _, other = away()
@@ -168,6 +169,36 @@ def test_files_that_retention_drops_while_they_are_copied_are_in_the_backup_all_
     assert restored(newest(repository)) == (30, state)
 
 
+def test_a_file_that_is_dropped_before_it_is_linked_is_copied() -> None:
+    disk = SimulatedDisk(Image.of({"/home": {}, "/away": {}}))
+    clock = HandClock()
+    engine = opened(disk, SMALL._replace(history_max_age_ms=0, history_max_bytes=0), clock)
+    for number in range(30):
+        put(engine, b"%d" % number, value=b"x" * 30)
+        engine.housekeep(1)
+    state = state_of(engine)
+
+    class SlowFolder(Folder):
+        """Before the first link is made, the store drops all there was."""
+
+        links = 0
+
+        def link(self, name: str, source: str) -> None:
+            if not self.links:
+                checkpoint(engine)
+                clock.at_ms += 10_000
+                put(engine, b"later")
+                checkpoint(engine)
+            self.links += 1
+            super().link(name, source)
+
+    folder = SlowFolder(AWAY, disk)
+    taking = Taking(Directory(PATH, disk), Repository(folder), link=True)
+    assert taking.take(with_digest=True).sequence == 30
+    assert folder.links > 1
+    assert restored(newest(Repository(folder))) == (30, state)
+
+
 def test_another_stores_backups_are_not_mixed_in() -> None:
     disk, engine = started()
     put(engine, b"a")
@@ -233,8 +264,6 @@ def usable(image: Image, life: RecordedLife, store: SimulatedDisk) -> None:
     disk = SimulatedDisk(image)
     repository = Repository(Folder(AWAY, disk))
     for snapshot in repository.snapshots():
-        from keystead.backup.sources import SnapshotSource
-
         sequence, state = restored(SnapshotSource(repository, snapshot))
         assert state == life.states[sequence]
     last = back_up(store, repository)
@@ -311,7 +340,59 @@ def test_the_growing_end_is_shipped_bit_by_bit_and_every_round_can_be_restored()
         shipping.round()
         assert len(repository.snapshots()) == 1
         assert restored(newest(repository)) == (number + 1, state_of(engine))
-        assert repository.objects().keys() == repository.snapshots()[0].objects().keys()
+
+
+def test_what_a_round_replaced_stays_for_whoever_is_restoring_it_and_goes_later() -> None:
+    disk, engine = started()
+    _, repository = away()
+    shipping = Shipping(disk, repository)
+    seen: list[tuple[int, Snapshot, State]] = []
+    for number in range(60):
+        put(engine, b"%d" % number)
+        engine.housekeep(1)
+        engine.sync()
+        snapshot = shipping.round(GRACE_MS // 20)
+        seen.append((shipping.now_ms, snapshot, state_of(engine)))
+        for taken_ms, older, state in seen:
+            if taken_ms > shipping.now_ms - GRACE_MS:
+                assert restored(SnapshotSource(repository, older)) == (older.sequence, state)
+    assert not seen[0][1].objects().keys() <= repository.objects().keys()
+    put(engine, b"the last")
+    shipping.round(GRACE_MS)
+    put(engine, b"the very last")
+    now = shipping.round(GRACE_MS)
+    before = repository.objects()
+    assert now.objects().keys() <= before.keys()
+    shipping.taking.prune(None)
+    assert repository.objects() == before, "nor is it swept away before its time"
+    Taking(Directory(PATH, disk), repository).prune(None)
+    assert repository.objects().keys() == now.objects().keys()
+
+
+def test_a_snapshot_that_reaches_further_back_than_the_store_is_not_replaced() -> None:
+    disk = SimulatedDisk(EMPTY_DISK)
+    clock = HandClock()
+    engine = opened(disk, SMALL._replace(history_max_age_ms=5_000), clock)
+    _, repository = away()
+    shipping = Shipping(disk, repository)
+    states = {}
+    for number in range(6):
+        put(engine, b"%d" % number)
+        states[number + 1] = state_of(engine)
+        shipping.round()
+        clock.at_ms += 2_000
+        checkpoint(engine)
+        engine.clock.refresh()
+        engine.housekeep(1)
+        shipping.round()
+    snapshots = repository.snapshots()
+    assert 1 < len(snapshots) < 6
+    shipping.taking.prune(None)
+    for sequence, state in states.items():
+        until = Until(sequence)
+        assert restored(SnapshotSource(repository, snapshot_for(snapshots, until)), until) == (sequence, state)
+    with pytest.raises(MomentNotKept):
+        restored(newest(repository), Until(1))
 
 
 def test_parts_stay_few_and_each_byte_is_stored_a_few_times_only() -> None:
@@ -339,6 +420,7 @@ def test_a_sealed_segment_takes_the_place_of_its_parts() -> None:
     shipping.round()
     files = {file.file: file.parts for file in repository.snapshots()[0].files}
     assert [len(parts) for parts in files.values()] == [1, 1]
+    Taking(Directory(PATH, disk), repository).prune(None)
     assert len(repository.objects()) == 2
 
 
@@ -353,6 +435,25 @@ def test_a_follower_that_is_started_again_goes_on_where_the_last_one_ended() -> 
     second.round()
     assert 0 < second.taking.copied_bytes < first.taking.copied_bytes
     assert restored(newest(repository)) == (6, state_of(engine))
+
+
+def test_a_place_that_failed_and_came_back_empty_is_filled_again() -> None:
+    disk, engine = started()
+    away_disk, repository = away()
+    shipping = Shipping(disk, repository)
+    put(engine, *[b"%d" % number for number in range(20)])
+    checkpoint(engine)
+    put(engine, b"a")
+    shipping.round()
+    put(engine, b"b")
+    away_disk.fault = Fault(1, errno.EIO, for_ever=True)
+    with pytest.raises(PlaceFailure):
+        shipping.round()
+    away_disk.fault = None
+    for name in repository.objects():
+        repository.place.remove(name)
+    shipping.round()
+    assert restored(newest(repository)) == (22, state_of(engine))
 
 
 def test_a_store_that_rests_is_written_down_again_now_and_then_only() -> None:
@@ -408,9 +509,7 @@ def test_what_no_snapshot_names_is_swept_away_by_the_next_backup() -> None:
     assert repository.objects().keys() == repository.snapshots()[0].objects().keys()
 
 
-def test_nothing_is_pruned_beside_a_snapshot_that_cannot_be_read() -> None:
-    from keystead.backup.failures import DamagedBackup
-
+def test_beside_a_snapshot_that_cannot_be_read_another_is_taken_and_nothing_is_removed() -> None:
     disk, engine = started()
     away_disk, repository = away()
     put(engine, b"a")
@@ -421,9 +520,17 @@ def test_nothing_is_pruned_beside_a_snapshot_that_cannot_be_read() -> None:
     content = away_disk.content(f"{AWAY}/snapshots")[f"{name}.json"]
     repository.place.put(f"snapshots/{name}.json", [content[:-10]])
     before = repository.objects()
+    put(engine, b"c")
     with pytest.raises(DamagedBackup, match=name):
-        repository.sweep()
-    assert repository.objects() == before
+        back_up(disk, repository)
+    damage: list[Damage] = []
+    assert [snapshot.sequence for snapshot in repository.snapshots(damage)] == [2, 3]
+    assert before.items() <= repository.objects().items()
+    shipping = Shipping(disk, repository)
+    shipping.round()
+    put(engine, b"d")
+    shipping.round()
+    assert before.items() <= repository.objects().items()
 
 
 @pytest.mark.parametrize(
@@ -438,8 +545,6 @@ def test_nothing_is_pruned_beside_a_snapshot_that_cannot_be_read() -> None:
     ],
 )
 def test_small_parts_are_joined_with_what_follows(parts: list[int], length: int, taken: int) -> None:
-    from keystead.backup.snapshots import Part
-
     assert merged([Part("", part, "") for part in parts], length) == taken
 
 

@@ -288,3 +288,5 @@ def test_a_follower_outlives_a_restart_of_the_server_and_a_place_that_fails(tmp_
         assert "shipped up to transaction 2, lag" in following.stderr.readline()
     following.terminate()
     following.communicate(timeout=30)
+    assert keystead("restore", tmp_path / "away", "--into", tmp_path / "back").status == 0
+    all_of(tmp_path / "back", 2)

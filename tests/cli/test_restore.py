@@ -67,6 +67,14 @@ def test_a_time_can_be_restored(tmp_path: Path) -> None:
         assert content(into) == expected(4)
 
 
+def test_a_time_ago_can_be_restored(away: Path, tmp_path: Path) -> None:
+    for number, words in enumerate((["--to-time", "-10m"], ["--to-time=-0.001s"])):
+        run = keystead("restore", away.with_name("store"), *words, "--into", tmp_path / f"new{number}")
+        assert run.status == 0, run.errors
+    assert content(tmp_path / "new0") == {}
+    assert content(tmp_path / "new1") == expected(30)
+
+
 def test_the_directory_of_a_running_server_can_be_restored_from(tmp_path: Path) -> None:
     with running(start_keystead(tmp_path / "store")) as server, contextlib.closing(server.connect()) as connection:
         connection.call(b"SET", b"k0", b"v0")

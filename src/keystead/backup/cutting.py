@@ -77,16 +77,33 @@ def generations_until(manifest: Manifest, until: Until) -> list[Generation]:
     )
 
 
+def reaches_beyond(directory: Directory, manifest: Manifest, record: SegmentRecord, until: Until) -> bool:
+    """Whether nothing behind this sealed segment is to be kept, as far as its header, or else its frames, tell.
+
+    The time in its record is a bound: the last commit in it may be earlier. DamagedData.
+    """
+    if until.time_ms is not None and record.time_ms <= until.time_ms:
+        return False
+    with directory.open_to_read(record.file) as file:
+        header = _header(directory, manifest, record, memoryview(file.read_at(0, FILE_HEADER.size)))
+        if until.sequence is not None:
+            return header.first_sequence > until.sequence
+        frames = frames_in(file, header.salt, FILE_HEADER.size, record.length or 0)
+        return any(frame.kind == COMMIT and until.is_past(frame.first_sequence, frame.time_ms) for frame in frames)
+
+
 def cut(directory: Directory, manifest: Manifest, record: SegmentRecord, until: Until) -> Kept:
     """End a sealed segment of *directory*, a copy that nobody uses yet, after the moment, and say so in its record.
 
     A frame with several transactions, some of them later, is written again with the earlier ones. Durable when this
     returns. DamagedData.
     """
-    if until == Until():
+    if until == Until() or (until.time_ms is not None and record.time_ms <= until.time_ms):
         return Kept.ALL
     with directory.open(record.file) as file:
         header = _header(directory, manifest, record, memoryview(file.read_at(0, FILE_HEADER.size)))
+        if until.sequence is not None and header.first_sequence > until.sequence:
+            return Kept.NOTHING
         end, time_ms = 0, 0
         for frame in frames_in(file, header.salt, FILE_HEADER.size, record.length or 0):
             if frame.kind != COMMIT:

@@ -37,23 +37,20 @@ def follow(
 ) -> None:
     """Ship until *stopping* says so; it is asked between rounds, and told how long it may wait. One last round is made.
 
-    A new snapshot begins when a checkpoint was made or a generation dropped, for the one before may reach further
-    back; then *keep* is called. DamagedData, DirectoryUnusable and DiskFailure of the store end it; a place that fails
-    is tried again, round after round.
+    *keep* is called at the start, and whenever a new snapshot has begun. DamagedData, DirectoryUnusable and DiskFailure
+    of the store end it; a place that fails is tried again, round after round.
     """
     taking.begin_snapshot()
-    generations: list[int] | None = None
+    identifier = ""
     last = False
     while True:
         began_s = time.monotonic()
         failure = ""
         try:
-            taking.update()
-            now = _generations(taking)
-            if generations is not None and now != generations:
-                taking.begin_snapshot()
+            taken = taking.update()
+            if taken.id != identifier:
                 keep()
-            generations = now
+                identifier = taken.id
         except PlaceFailure as error:
             failure = error.reason
         sequence = taking.last.sequence if taking.last else 0
@@ -61,10 +58,3 @@ def follow(
         if last:
             return
         last = stopping(max(0.0, ROUND_S - (time.monotonic() - began_s)))
-
-
-def _generations(taking: Taking) -> list[int]:
-    """What tells one set of generations from another."""
-    assert taking.last is not None
-    generations = taking.last.parsed_manifest().generations
-    return [generation.checkpoint.number if generation.checkpoint else 0 for generation in generations]

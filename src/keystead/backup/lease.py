@@ -12,6 +12,7 @@ import secrets
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from keystead.engine.clock import wall_clock_ms
 
 LEASES = "leases"
 RENEWED_EVERY_S = 20.0
+TRUSTED_FOR_S = 40.0
+"""So long after it was renewed a lease need not be looked at before something is written."""
 STALE_AFTER_MS = 180_000
 """Far above the time between renewals and the difference of two machines' clocks."""
 
@@ -40,40 +43,69 @@ class Lease(msgspec.Struct):
         return f"pid {self.pid} on {self.host}, {self.command}"
 
 
+class Held:
+    """A lease of this process, renewed by a thread of its own."""
+
+    def __init__(self, place: Place, now_ms: Callable[[], int]) -> None:
+        self._place = place
+        self._now_ms = now_ms
+        self.name = f"{LEASES}/{secrets.token_hex(8)}"
+        self._renewed_s = 0.0
+        self._lost = False
+        self._stop = threading.Event()
+        self._put()
+
+    def check(self) -> None:
+        """To be asked before anything is named or removed. BackupUnderWay when another writer has taken over, which it
+        may after minutes in which the place could not be reached; PlaceFailure when it cannot be reached now."""
+        if time.monotonic() - self._renewed_s > TRUSTED_FOR_S:
+            self._renew()
+        if self._lost:
+            raise BackupUnderWay(f"another backup has taken {self._place.address} over; it was not reached for minutes")
+
+    def _renew(self) -> None:
+        # Never put again what another writer has removed.
+        self._lost = self._lost or self.name not in self._place.sizes(LEASES)
+        if not self._lost:
+            self._put()
+
+    def _put(self) -> None:
+        command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]]) if sys.argv and sys.argv[0] else "python"
+        lease = Lease(socket.gethostname(), os.getpid(), command, self._now_ms())
+        self._place.put(self.name, [msgspec.json.encode(lease)])
+        self._renewed_s = time.monotonic()
+
+    def keep(self) -> None:
+        """Renew it until `stop` is called."""
+        while not self._stop.wait(RENEWED_EVERY_S):
+            with contextlib.suppress(PlaceFailure):  # the next try may succeed; the writer meets the same failure
+                self._renew()
+
+    def stop(self) -> None:
+        """Renew it no more."""
+        self._stop.set()
+
+
 @contextlib.contextmanager
-def leased(place: Place, now_ms: Callable[[], int] = wall_clock_ms) -> Iterator[None]:
+def leased(place: Place, now_ms: Callable[[], int] = wall_clock_ms) -> Iterator[Held]:
     """Be the only writer during the block. BackupUnderWay names another one, PlaceFailure.
 
     The order is the point: put the own lease, then look for others. Of two that begin at once at least one sees the
     other; if both do, both give up.
     """
-    name = f"{LEASES}/{secrets.token_hex(8)}"
-    stop = threading.Event()
-    _renew(place, name, now_ms())
+    held = Held(place, now_ms)
     try:
-        _refuse_others(place, name, now_ms())
-        renewing = threading.Thread(target=_renew_until, args=(place, name, stop, now_ms), daemon=True)
+        _refuse_others(place, held.name, now_ms())
+        renewing = threading.Thread(target=held.keep, name="keystead-lease", daemon=True)
         renewing.start()
         try:
-            yield
+            yield held
         finally:
-            stop.set()
+            held.stop()
             renewing.join()
     finally:
         with contextlib.suppress(PlaceFailure):
-            place.remove(name)
-
-
-def _renew(place: Place, name: str, now_ms: int) -> None:
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]]) if sys.argv and sys.argv[0] else "python"
-    lease = Lease(socket.gethostname(), os.getpid(), command, now_ms)
-    place.put(name, [msgspec.json.encode(lease)])
-
-
-def _renew_until(place: Place, name: str, stop: threading.Event, now_ms: Callable[[], int]) -> None:
-    while not stop.wait(RENEWED_EVERY_S):
-        with contextlib.suppress(PlaceFailure):  # the next one may succeed; the writer itself meets the same failure
-            _renew(place, name, now_ms())
+            place.remove(held.name)
 
 
 def _refuse_others(place: Place, own: str, now_ms: int) -> None:

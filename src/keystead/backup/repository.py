@@ -5,7 +5,7 @@ Owns: reading and writing of both, and what may be removed. Must not know: direc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Set
 
 from xxhash import xxh3_64
 
@@ -80,22 +80,13 @@ class Repository:
             return
         raise DamagedBackup([Damage(self.path(part.object), reason)])
 
-    def keep(self, count: int) -> list[Snapshot]:
-        """Remove all but the newest *count* snapshots; those that were removed. Their objects go with `sweep`."""
-        removed = self.snapshots()[:-count]
-        for snapshot in removed:
-            self.place.remove(snapshot_name(snapshot.id))
-        return removed
+    def remove(self, snapshot: Snapshot) -> None:
+        """Remove a snapshot. Its objects go with `sweep`: they are named no longer than they are there."""
+        self.place.remove(snapshot_name(snapshot.id))
 
-    def sweep(self, also: Iterable[str] = ()) -> int:
-        """Remove the objects that no snapshot names, but for *also*; how many. Nobody else may write meanwhile.
-
-        DamagedBackup, with nothing removed, when a snapshot cannot be read: nobody knows what it names.
-        """
-        named = set(also).union(*(snapshot.objects() for snapshot in self.snapshots()))
-        stray = [name for name in self.objects() if name not in named]
-        for name in stray:
+    def sweep(self, named: Set[str]) -> None:
+        """Remove the objects but for those that are *named*, and what interrupted puts left. Nobody else may write."""
+        for name in self.objects().keys() - named:
             self.place.remove(name)
         for kind in (OBJECTS, SNAPSHOTS):
             self.place.remove_unfinished(kind)
-        return len(stray)

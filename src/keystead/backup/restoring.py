@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from keystead.backup.cutting import Kept, Until, cut, generations_until, written
+from keystead.backup.cutting import Kept, Until, cut, generations_until, reaches_beyond, written
 from keystead.backup.failures import Damage, DamagedBackup, IntoExisting, MomentNotKept, damage_of
 from keystead.backup.sources import Source
 from keystead.engine import manifest as manifests
@@ -86,8 +86,8 @@ def refuse_existing(system: System, path: str) -> None:
 def _refuse_beyond(source: Source, until: Until) -> None:
     if until.sequence is not None and until.sequence > source.sequence:
         raise MomentNotKept(f"the log ends before {until}: its last transaction is {source.sequence:,}")
-    if until.time_ms is not None and until.time_ms > source.taken_ms:
-        raise MomentNotKept(f"nothing is known of {until}: the log was read at {written(source.taken_ms)}")
+    if until.time_ms is not None and until.time_ms > source.known_until_ms:
+        raise MomentNotKept(f"nothing is known of {until}: the log was read at {written(source.known_until_ms)}")
 
 
 def _clear(directory: Directory) -> None:
@@ -115,17 +115,14 @@ def _copy(source: Source, directory: Directory, manifest: Manifest, until: Until
         copy.file(last.checkpoint)
     kept: list[SegmentRecord] = []
     for record in last.segments:
-        if not copy.file(record):
-            continue
-        found = cut(directory, manifest, record, until)
-        if found is Kept.NOTHING:
-            directory.remove(record.file)
-            break
-        kept.append(record)
-        if found is Kept.A_PART:
-            break
+        if copy.file(record):
+            kept.append(record)
+            if reaches_beyond(directory, manifest, record, until):
+                break
     if copy.damage:
         raise DamagedBackup(copy.damage)
+    while kept and cut(directory, manifest, kept[-1], until) is Kept.NOTHING:
+        directory.remove(kept.pop().file)
     last.segments = kept
 
 

@@ -57,6 +57,11 @@ class Snapshot(msgspec.Struct, forbid_unknown_fields=True):
         """The manifest. DamagedData, UnknownFormat."""
         return manifests.parse(self.manifest.encode(), snapshot_name(self.id))
 
+    @property
+    def known_until_ms(self) -> int:
+        """Up to this time there is no transaction but those in it. Store time may be ahead of a clock that was set."""
+        return max(self.taken_ms, self.time_ms)
+
     def objects(self) -> dict[str, Part]:
         """Every part by its object's name."""
         return {part.object: part for file in self.files for part in file.parts}

@@ -29,7 +29,7 @@ class Source(Protocol):
     manifest: Manifest
     sequence: int
     """Of the last transaction."""
-    taken_ms: int
+    known_until_ms: int
     """Up to this time there is no transaction but those in it."""
     digest: str
     """Of the whole view; "" when nobody computed it."""
@@ -46,7 +46,8 @@ class SnapshotSource:
         self._files = {file.file: file for file in snapshot.files}
         self._name = repository.path(f"snapshots/{snapshot.id}.json")
         self.manifest = snapshot.parsed_manifest()
-        self.sequence, self.taken_ms, self.digest = snapshot.sequence, snapshot.taken_ms, snapshot.digest
+        self.sequence, self.digest = snapshot.sequence, snapshot.digest
+        self.known_until_ms = snapshot.known_until_ms
 
     def chunks(self, record: SegmentRecord | CheckpointRecord) -> Iterator[bytes]:
         """The parts of the file, each checked, and all of them together."""
@@ -64,9 +65,10 @@ class DirectorySource:
         """DirectoryUnusable, DamagedData."""
         self._watch = Watch(Directory(path))
         self._path = path
-        self.taken_ms, self.digest = wall_clock_ms(), ""
+        now_ms = wall_clock_ms()
         look = self._watch.look(lambda _: True)
-        self.manifest, self.sequence = look.manifest, look.sequence
+        self.manifest, self.sequence, self.digest = look.manifest, look.sequence, ""
+        self.known_until_ms = max(now_ms, look.time_ms)
 
     def chunks(self, record: SegmentRecord | CheckpointRecord) -> Iterator[bytes]:
         """The file, up to where it was sealed or was seen to be durable."""
@@ -111,7 +113,7 @@ def snapshot_for(snapshots: Sequence[Snapshot], until: Until) -> Snapshot:
         if (
             snapshot.sequence >= until.sequence and snapshot.parsed_manifest().history == history
             if until.sequence is not None
-            else snapshot.taken_ms >= (until.time_ms or 0)
+            else snapshot.known_until_ms >= (until.time_ms or 0)
         )
     ]
     failure = MomentNotKept(

@@ -6,12 +6,13 @@ Must not know: who wants it or how often, kinds of places but for hard links.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from xxhash import xxh3_64, xxh3_64_hexdigest
 
 from keystead.backup.digests import ViewDigest, digested
-from keystead.backup.failures import PlaceFailure, WrongRepository
+from keystead.backup.failures import Damage, DamagedBackup, PlaceFailure, WrongRepository
 from keystead.backup.folder import Folder
 from keystead.backup.looking import Look, Watch, sealed
 from keystead.backup.repository import Repository
@@ -25,6 +26,8 @@ from keystead.errors import DamagedData
 COPY_BYTES = 1 << 20
 HEARTBEAT_MS = 10_000
 """So often a snapshot is written anew though nothing changed: it says up to when there was nothing."""
+GRACE_MS = 3_600_000
+"""So long what a snapshot has replaced stays: somebody may be restoring from the snapshot as it was."""
 MERGED_PARTS = 7
 """So many parts of a log's end, none in a higher class of size than the next one, become one with it."""
 
@@ -41,23 +44,33 @@ class Taking:
         repository: Repository,
         *,
         link: bool = False,
+        check_lease: Callable[[], None] = lambda: None,
         now_ms: Callable[[], int] = wall_clock_ms,
         report: Report = lambda *_: None,
     ) -> None:
-        """Reads what the repository has. WrongRepository when it is another store's."""
+        """Reads what the repository has; that a snapshot in it is damaged is no reason not to take another one."""
         self._directory = directory
         self._repository = repository
         self._link = link
+        self._check_lease = check_lease
         self._now_ms = now_ms
         self._report = report
         self._watch = Watch(directory)
-        self._snapshots = repository.snapshots()
+        self._damage: list[Damage] = []
+        self._snapshots = repository.snapshots(self._damage)
+        """All that can be read, those of this run included, oldest first."""
         self._objects = repository.objects()
         self._parts: dict[str, list[Part]] = {}
         """Of each segment that is being written, as the newest snapshot has them."""
         self._true_parts: set[str] = set()
         """Segments whose parts were written, or compared with the file, by this run."""
+        self._unsure = False
+        """The last update failed: nobody knows what is in the repository."""
+        self._replaced: deque[tuple[int, str]] = deque()
+        """Objects that no snapshot names any more, and since when."""
         self._id = ""
+        self._named_by_others: frozenset[str] = frozenset()
+        """Objects that snapshots name which this run does not replace any more."""
         self.last: Snapshot | None = None
         """The newest snapshot of this run."""
         self.copied_bytes = 0
@@ -79,21 +92,31 @@ class Taking:
 
     def begin_snapshot(self) -> None:
         """The next update makes a snapshot of its own; the one before stays as it is."""
-        if self.last is not None:
-            self._snapshots.append(self.last)
         self._id = new_snapshot_id(self._now_ms(), [snapshot.id for snapshot in self._snapshots])
+        self._note_others()
 
     def update(self, *, with_digest: bool = False) -> Snapshot:
-        """Replace the snapshot of this run by one of the store as it is now; objects that only the old one named go.
+        """Replace the snapshot of this run by one of the store as it is now; what only the old one named goes later.
 
-        A store that has not changed is not written down again before HEARTBEAT_MS.
+        A snapshot that reaches further back than the store does now is not replaced: the next one begins. A store that
+        has not changed is not written down again before HEARTBEAT_MS.
         """
+        if self._unsure:  # a place that failed may have come back empty
+            self._objects = self._repository.objects()
+            self._true_parts.clear()
+        self._unsure = True
+        snapshot = self._update(with_digest)
+        self._unsure = False
+        return snapshot
+
+    def _update(self, with_digest: bool) -> Snapshot:
         taken_ms = self._now_ms()
         look = self._watch.look(self._is_missing, whole_generation=with_digest)
         self._refuse_other_store(look.manifest)
         manifest = manifests.render(look.manifest).decode()
-        before = self.last
-        if before is not None and before.id != self._id:
+        before = next((snapshot for snapshot in self._snapshots if snapshot.id == self._id), None)
+        if before is not None and _beginning(before.parsed_manifest()) != _beginning(look.manifest):
+            self.begin_snapshot()
             before = None
         # The manifest has the checksum of the log's end.
         if before is not None and before.manifest == manifest and taken_ms - before.taken_ms < HEARTBEAT_MS:
@@ -103,12 +126,14 @@ class Taking:
         digest = self._digest(look) if with_digest else ""
         snapshot = Snapshot(taken_ms, look.sequence, look.time_ms, digest, manifest, files, self._id)
         self._watch.files.let_go(look.open_files)
-        # Only now, when every object that it names is there.
+        # Only now, when every object that it names is there, and nobody else may have removed one.
+        self._check_lease()
         self._repository.write(snapshot)
+        self._snapshots = [*(other for other in self._snapshots if other.id != self._id), snapshot]
         self.last, self.looked_ms = snapshot, taken_ms
         self._parts = {file.file: list(file.parts) for file in files if file.file in look.open_files}
         if before is not None:
-            self._remove_unnamed(before, snapshot)
+            self._remove_replaced(before, taken_ms)
         return snapshot
 
     def _is_missing(self, record: SegmentRecord | CheckpointRecord) -> bool:
@@ -129,10 +154,17 @@ class Taking:
 
     def prune(self, keep: int | None) -> int:
         """Remove all but the newest *keep* snapshots (None: all stay), and every object that no snapshot names; how
-        many snapshots went. DamagedBackup when a snapshot cannot be read."""
-        removed = self._repository.keep(keep) if keep is not None else []
-        self._repository.sweep()
-        self._snapshots = [snapshot for snapshot in self._repository.snapshots() if snapshot.id != self._id]
+        many snapshots went. DamagedBackup, with nothing removed, when one cannot be read: nobody knows what it names.
+        """
+        if self._damage:
+            raise DamagedBackup(self._damage)
+        self._check_lease()
+        removed = self._snapshots[:-keep] if keep is not None else []
+        for snapshot in removed:
+            self._repository.remove(snapshot)
+        self._snapshots = self._snapshots[len(removed) :]
+        self._note_others()
+        self._repository.sweep(self._named().union(name for _, name in self._replaced))
         self._objects = self._repository.objects()
         return len(removed)
 
@@ -147,17 +179,22 @@ class Taking:
         return StoredFile(record.file, [part])
 
     def _copy(self, file: str, part: Part) -> None:
-        place = self._repository.place
-        checked = self._checked(file, part)
-        if self._link:
-            assert isinstance(place, Folder)
-            for _ in checked:
-                pass
-            place.link(part.object, f"{self._directory.path}/{file}")
-        else:
-            place.put(part.object, checked)
+        if not (self._link and self._linked(file, part)):
+            self._repository.place.put(part.object, self._checked(file, part))
             self.copied_bytes += part.length
         self._objects[part.object] = part.length
+
+    def _linked(self, file: str, part: Part) -> bool:
+        """Whether the object is another name of the file now: not when that has been dropped, and is only held open."""
+        place = self._repository.place
+        assert isinstance(place, Folder)
+        for _ in self._checked(file, part):
+            pass
+        try:
+            place.link(part.object, f"{self._directory.path}/{file}")
+        except FileNotFoundError:
+            return False
+        return True
 
     def _checked(self, file: str, part: Part) -> Iterator[bytes]:
         """The bytes of a sealed file. DamagedData, before the last one is stored, when they are not what was sealed."""
@@ -179,10 +216,11 @@ class Taking:
         """The parts of a segment that is being written, the newest one put now."""
         held, length = self._watch.files.hold(record.file), record.length or 0
         parts = self._parts.get(record.file, [])
-        if record.file not in self._true_parts:
-            parts = self._still_true(record.file, parts, length)
-            self._true_parts.add(record.file)
         start = sum(part.length for part in parts)
+        if record.file not in self._true_parts or start > length:
+            parts = self._still_true(record.file, parts, length)
+            start = sum(part.length for part in parts)
+            self._true_parts.add(record.file)
         if start == length:
             return parts
         taken = merged(parts, length - start)
@@ -209,11 +247,23 @@ class Taking:
             offset += part.length
         return kept
 
-    def _remove_unnamed(self, before: Snapshot, now: Snapshot) -> None:
-        named = set(now.objects()).union(*(snapshot.objects() for snapshot in self._snapshots))
-        for name in before.objects().keys() - named:
-            self._repository.place.remove(name)
-            self._objects.pop(name, None)
+    def _note_others(self) -> None:
+        others = (snapshot.objects() for snapshot in self._snapshots if snapshot.id != self._id)
+        self._named_by_others = frozenset[str]().union(*others)
+
+    def _named(self) -> frozenset[str]:
+        own = (snapshot.objects() for snapshot in self._snapshots if snapshot.id == self._id)
+        return self._named_by_others.union(*own)
+
+    def _remove_replaced(self, before: Snapshot, now_ms: int) -> None:
+        """Remove what earlier rounds replaced GRACE_MS ago, and note what this one did."""
+        named = self._named()
+        self._replaced += ((now_ms, name) for name in before.objects().keys() - named)
+        while self._replaced and self._replaced[0][0] <= now_ms - GRACE_MS:
+            _, name = self._replaced.popleft()
+            if name not in named and not self._damage:  # a snapshot that cannot be read may name it
+                self._repository.place.remove(name)
+                self._objects.pop(name, None)
 
     # --- Digest -----------------------------------------------------------------------------------------------------
 
@@ -230,6 +280,12 @@ class Taking:
     def close(self) -> None:
         """Let the store's files go."""
         self._watch.close()
+
+
+def _beginning(manifest: Manifest) -> tuple[str, int]:
+    """Of the log that is kept: in which history, and behind which checkpoint."""
+    checkpoint = manifest.generations[0].checkpoint
+    return manifest.history, checkpoint.number if checkpoint else 0
 
 
 def refuse_links_elsewhere(repository: Repository) -> None:

@@ -47,11 +47,18 @@ def verify(repository: Repository, identifier: str | None, scratch: str | None, 
                 report("reading the backup", done, total)
         except DamagedBackup as error:
             damage += error.damage
-    if damage:
+    if damage and (damage := _still_named(repository, damage, set(parts))):
         raise DamagedBackup(damage)
-    snapshot = repository.find(identifier) if identifier else snapshots[-1]
+    snapshot = repository.find(identifier) if identifier else repository.existing()[-1]
     keys = _restore_and_compare(repository, snapshot, scratch, report)
     return Verified(snapshot, keys, len(parts), total, bool(snapshot.digest))
+
+
+def _still_named(repository: Repository, damage: list[Damage], objects: set[str]) -> list[Damage]:
+    """Without the objects that were replaced or pruned while they were looked for: somebody may be writing here."""
+    named = {name for snapshot in repository.snapshots([]) for name in snapshot.objects()}
+    gone = {repository.path(name) for name in objects - named}
+    return [found for found in damage if found.file not in gone]
 
 
 def _restore_and_compare(repository: Repository, snapshot: Snapshot, scratch: str | None, report: Report) -> int:

@@ -27,8 +27,9 @@ from keystead.cli.offline import refuse_missing
 from keystead.cli.options import CommandLine
 from keystead.cli.progress import Stages, duration, many, size
 from keystead.config import Settings
+from keystead.engine.clock import wall_clock_ms
 from keystead.engine.files import Directory
-from keystead.engine.remembered import remember
+from keystead.engine.remembered import remember, remembered
 from keystead.errors import KeysteadError
 
 _DESCRIPTION: Final = """\
@@ -72,10 +73,9 @@ def run_backup(arguments: list[str]) -> int:
     repository = Repository(place_at(parsed.place))
     if parsed.link:
         refuse_links_elsewhere(repository)
-    with leased(repository.place), Stages() as stages:
+    with leased(repository.place) as lease, Stages() as stages:
         directory = Directory(str(settings.directory.absolute()))
-        taking = Taking(directory, repository, link=parsed.link, report=stages.show)
-        taking.prune(None)  # what an interrupted backup left
+        taking = Taking(directory, repository, link=parsed.link, check_lease=lease.check, report=stages.show)
         backup = _Backup(settings, directory, repository, taking, parsed.keep, parsed.link)
         with contextlib.closing(taking):
             if parsed.follow:
@@ -114,23 +114,24 @@ class _Backup:
         """A snapshot of now, whenever the processor has nothing better to do."""
         os.nice(_NICENESS)
         began_s = time.monotonic()
+        self._remember_place()
         snapshot = self._taking.take(with_digest=True)
         self._remember(snapshot)
-        removed = self._taking.prune(self._keep)
         stages.end()
         print(
             f"{self._settings.directory}: snapshot {snapshot.id} in {self._place}: "
             f"{_contents(snapshot)}, {size(self._taking.copied_bytes)} copied "
             f"in {duration(time.monotonic() - began_s)}"
         )
-        if removed:
-            print(f"{many(removed, 'older snapshot')} removed")
         if self._link:
             print(_LINKED)
+        if removed := self._taking.prune(self._keep):
+            print(f"{many(removed, 'older snapshot')} removed")
 
     def follow(self) -> None:
         """Snapshots of now, until told to stop."""
         show = _LagLine(self._place)
+        self._remember_place()
 
         def shipped(lag: Lag) -> None:
             show(lag)
@@ -139,11 +140,24 @@ class _Backup:
                 self._remember(last)
 
         with _told_to_stop() as stopping:
-            follow(self._taking, stopping, shipped, lambda: self._taking.prune(self._keep))
+            follow(self._taking, stopping, shipped, self._prune)
         show.end()
         if self._taking.last is not None:
             self._remember(self._taking.last)
             print(f"{self._settings.directory}: {_contents(self._taking.last)} in {self._place}")
+
+    def _prune(self) -> None:
+        """A damaged snapshot is no reason to stop shipping."""
+        try:
+            self._taking.prune(self._keep)
+        except DamagedBackup as error:
+            print(f"keystead: nothing is pruned: {error}", file=sys.stderr)
+
+    def _remember_place(self) -> None:
+        """Before anything is copied: whoever erases a key meanwhile must know that it may be there."""
+        with contextlib.suppress(OSError, KeysteadError):  # `_remember` says it
+            if self._place not in [backup.place for backup in remembered(self._directory)]:
+                remember(self._directory, self._place, 0, wall_clock_ms(), linked=self._link)
 
     def _remember(self, snapshot: Snapshot) -> None:
         """Let the directory know; the backup is as good without."""

@@ -34,9 +34,7 @@ def run_restore(arguments: list[str]) -> int:
     line.own.add_argument("source", metavar="SOURCE", nargs="?", help="the same as --from SOURCE")
     line.own.add_argument("--from", dest="origin", metavar="SOURCE", help="a backup, or a data directory")
     line.own.add_argument("--into", metavar="NEWDIR", help="the directory to make; it must not be there")
-    line.own.add_argument(
-        "--to-time", metavar="TIME", help="the last transaction committed by then: 2026-11-26T18:00, -10m, 18:00 …"
-    )
+    line.add_time("--to-time", "the last transaction committed by then: 2026-11-26T18:00, -10m, 18:00 …")
     line.own.add_argument("--to-sequence", metavar="N", type=int, help="the transaction with this number")
     line.own.add_argument("--snapshot", metavar="ID", help="from this snapshot of the backup [the one that fits]")
     parsed, _ = line.parse(arguments)

@@ -35,6 +35,7 @@ from keystead.engine.format import (
     encode_file_header,
     encode_frame,
 )
+from keystead.engine.giving_way import with_rests
 from keystead.engine.history.transactions import FIRST_DATABASES
 from keystead.engine.keyspace import SYSTEM_KEYSPACE
 from keystead.engine.log import NO_SPACE
@@ -321,9 +322,8 @@ def main(arguments: list[str]) -> None:
     (length,) = REQUEST_LENGTH.unpack(_read(REQUEST_LENGTH.size))
     erasure = msgspec.msgpack.decode(_read(length), type=Erasure)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.nice(10)
     try:
-        rewritten = forget(Directory(arguments[0]), erasure)
+        rewritten = forget(Directory(arguments[0]), erasure, with_rests)
     except OSError as error:
         if error.errno in NO_SPACE:
             sys.exit(NO_SPACE_STATUS)
@@ -345,7 +345,3 @@ def _end_with_parent() -> None:
     # The parent holds the other end of this pipe and writes nothing more to it.
     os.read(0, 1)
     os._exit(1)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -360,7 +360,7 @@ class Maintenance:
             # Only after the manifest that names the others is durable; and only when they are gone it is forgotten.
             try:
                 for name in sorted((names - manifest.all_files()) | set(_unfinished_checkpoints(directory))):
-                    directory.remove(name)
+                    directory.remove_slowly(name)
             except OSError as error:  # no second try: what it would rewrite is rewritten. A start removes them.
                 raise DiskFailure(f"removing files of {directory.path}: {error.strerror}") from error
             directory.sync()

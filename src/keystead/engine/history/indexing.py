@@ -58,7 +58,6 @@ def _remove_left_over(directory: Directory) -> None:
 def main(arguments: list[str]) -> None:
     """Entry point of the process: the directory as its argument, and "verify" if all indexes are to be looked at."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.nice(10)
     try:
         build_missing(Directory(arguments[0]), verify="verify" in arguments[1:])
     except OSError as error:
@@ -71,7 +70,3 @@ def _end_with_parent() -> None:
     # The parent holds the other end of this pipe and never writes to it.
     os.read(0, 1)
     os._exit(1)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
