@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 
 from keystead.engine import manifest as manifests
 from keystead.engine.files import Directory
 from keystead.engine.format import index_name
+from keystead.engine.giving_way import Rests
 from keystead.engine.history import segment_index
 from keystead.engine.log import NO_SPACE
 
@@ -20,7 +22,7 @@ NO_SPACE_STATUS = 28
 """The process's exit status when the disk was full."""
 
 
-def build_missing(directory: Directory, *, verify: bool) -> None:
+def build_missing(directory: Directory, *, verify: bool, between_frames: Callable[[], None] = lambda: None) -> None:
     """Build the index of each sealed segment that has none. OSError, DiskFailure, DamagedData.
 
     *verify*: or none that is good; which takes reading all of them.
@@ -40,7 +42,7 @@ def build_missing(directory: Directory, *, verify: bool) -> None:
             continue
         path = f"{directory.path}/{record.file}"
         with file:
-            index = segment_index.build(path, file, manifest.store_id, manifest.seed, record)
+            index = segment_index.build(path, file, manifest.store_id, manifest.seed, record, between_frames)
         segment_index.store(directory, record, segment_index.encode(index, manifest.store_id, record))
     _remove_left_over(directory)
 
@@ -59,7 +61,7 @@ def main(arguments: list[str]) -> None:
     """Entry point of the process: the directory as its argument, and "verify" if all indexes are to be looked at."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        build_missing(Directory(arguments[0]), verify="verify" in arguments[1:])
+        build_missing(Directory(arguments[0]), verify="verify" in arguments[1:], between_frames=Rests().take_if_due)
     except OSError as error:
         if error.errno in NO_SPACE:
             sys.exit(NO_SPACE_STATUS)

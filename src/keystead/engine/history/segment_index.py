@@ -20,7 +20,7 @@ from keystead.engine.reading import read_header
 from keystead.errors import DamagedData
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from keystead.engine.files import Directory, File
     from keystead.engine.manifest import SegmentRecord
@@ -113,7 +113,14 @@ def load(directory: Directory, store_id: int, record: SegmentRecord) -> SegmentI
     return SegmentIndex(data)
 
 
-def build(path: str, file: File, store_id: int, hash_seed: int, record: SegmentRecord) -> TailIndex:
+def build(
+    path: str,
+    file: File,
+    store_id: int,
+    hash_seed: int,
+    record: SegmentRecord,
+    between_frames: Callable[[], None] = lambda: None,
+) -> TailIndex:
     """Read a sealed segment from end to end. DamagedData."""
     assert record.length is not None
     try:
@@ -121,7 +128,7 @@ def build(path: str, file: File, store_id: int, hash_seed: int, record: SegmentR
     except BadHeader as error:
         raise DamagedData(path, 0, str(error)) from error
     index = TailIndex(path, header.salt, hash_seed, header.first_sequence)
-    index.grow(file, record.length)
+    index.grow(file, record.length, between_frames=between_frames)
     if index.end != record.length:
         raise DamagedData(path, index.end, "a frame's checksum does not match")
     return index

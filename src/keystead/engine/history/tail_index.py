@@ -21,7 +21,7 @@ from keystead.engine.view import ReplayError
 from keystead.errors import DamagedData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from keystead.engine.files import File
 
@@ -47,13 +47,16 @@ class TailIndex(FrameIndex):
         self._runs: list[array[int]] = []
         self._fresh: list[int] = []
 
-    def grow(self, file: File, size: int, until: int = MASK_64) -> None:
+    def grow(
+        self, file: File, size: int, until: int = MASK_64, between_frames: Callable[[], None] = lambda: None
+    ) -> None:
         """Take in the good frames of transactions before *until* in the first *size* bytes. DamagedData."""
         for frame in frames_in(file, self._salt, self.end, size):
             if frame.first_sequence >= until:
                 break
             self._add(file, frame)
             self._last_offset, self.end = frame.offset, frame.end
+            between_frames()
         if self._fresh:
             self._add_run(array("Q", sorted(self._fresh)))
             self._fresh.clear()
