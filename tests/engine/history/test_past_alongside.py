@@ -139,6 +139,19 @@ def test_files_are_let_go(disk: SimulatedDisk) -> None:
     assert disk.open_descriptors == open_before
 
 
+def test_what_retention_has_dropped_is_not_kept_open(disk: SimulatedDisk) -> None:
+    engine = opened(disk, KEEP_NOTHING)
+    write(engine, *range(3))
+    past = Past(Directory(PATH, disk))
+    past.key_changes(0, b"k", 9)
+    checkpoint(engine)
+    past.refresh()
+    names = {path.rpartition("/")[2] for path in disk.open_descriptors}
+    manifest = manifests.load(Directory(PATH, disk))
+    assert manifest is not None
+    assert {name for name in names if name.startswith("segment")} <= manifest.files()
+
+
 def everything_asked(past: Past) -> None:
     keys = [b"k", *(b"%d" % number for number in range(9))]
     for sequence in range(past.floor.sequence, past.newest.sequence + 1):
