@@ -66,8 +66,8 @@ def test_the_work_is_done_by_another_process_and_the_key_is_in_no_command_line(
     assert forgetting.rewritten is not None, forgetting.failure
     assert forgetting.rewritten.operations == 2
     assert [file.name for file in tmp_path.iterdir() if b"secret" in file.read_bytes()] == []
-    assert len(commands) == 1
-    assert not any("forget-me" in word for word in commands[0])
+    assert sum("keystead.engine.forgetting" in command for command in commands) == 1
+    assert not any("forget-me" in word for command in commands for word in command)
     engine.close()
     again = Engine.open(str(tmp_path))
     assert again.info().keys == 1

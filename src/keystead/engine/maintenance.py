@@ -25,7 +25,7 @@ from keystead.engine.erasure import Erasure, Forgetting, Rewritten
 from keystead.engine.format import FILE_HEADER
 from keystead.engine.log import NO_SPACE, Log, Segment
 from keystead.engine.manifest import CheckpointRecord, Generation, Manifest, SegmentRecord
-from keystead.engine.retention import INDEX_SUFFIX, KeptHistory, Retention, kept_history
+from keystead.engine.retention import KeptHistory, Retention, kept_history
 from keystead.errors import DamagedData, DiskFailure
 
 if TYPE_CHECKING:
@@ -361,7 +361,6 @@ class Maintenance:
             try:
                 for name in sorted((names - manifest.all_files()) | set(_unfinished_checkpoints(directory))):
                     directory.remove(name)
-                    directory.remove(index_name(name))
             except OSError as error:  # no second try: what it would rewrite is rewritten. A start removes them.
                 raise DiskFailure(f"removing files of {directory.path}: {error.strerror}") from error
             directory.sync()
@@ -464,11 +463,6 @@ class Maintenance:
 def _unfinished_checkpoints(directory: Directory) -> list[str]:
     """What processes left that were killed; now, in a job, none runs."""
     return [name for name in directory.names() if name.endswith(f".ckp{UNFINISHED}")]
-
-
-def index_name(file: str) -> str:
-    """The name of a segment's index; of any other file that of nothing."""
-    return f"{file.rpartition('.')[0]}{INDEX_SUFFIX}"
 
 
 def begin_generation(manifest: Manifest, record: CheckpointRecord) -> None:
