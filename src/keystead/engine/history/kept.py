@@ -9,7 +9,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable
 
     from keystead.engine.files import Directory, File
     from keystead.engine.history.frame_index import FrameIndex
@@ -39,6 +39,11 @@ class LatestUsed(Generic[T]):
         self._values.move_to_end(key)
         return value
 
+    def keep_only(self, keys: set[Hashable]) -> None:
+        """Let all others go."""
+        for key in [key for key in self._values if key not in keys]:
+            self._let_go(self._values.pop(key))
+
     def clear(self) -> None:
         """Let all go."""
         while self._values:
@@ -61,6 +66,12 @@ class Kept:
     def index(self, record: SegmentRecord, load: Callable[[], FrameIndex]) -> FrameIndex:
         """The index of that segment."""
         return self._indexes.get((record.file, record.salt, record.length), load)
+
+    def keep_only(self, records: Iterable[SegmentRecord]) -> None:
+        """Let go of what the manifest does not name any more: its room on the disk is free only then."""
+        records = list(records)
+        self._files.keep_only({(record.file, record.salt) for record in records})
+        self._indexes.keep_only({(record.file, record.salt, record.length) for record in records})
 
     def close(self) -> None:
         """Let all go."""

@@ -102,6 +102,7 @@ class RetainedLog:
             generations.append(RetainedGeneration(self._checkpoint(manifest, generation, checkpoints), segments))
         self.generations = generations
         self._segments = [segment for generation in generations for segment in generation.segments]
+        self._kept.keep_only(manifest.segments())
         for segment in [each for each in self._segments if each.record.length is not None][:-2]:
             segment.forget_tail()
         self._grow(until)
