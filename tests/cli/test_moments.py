@@ -1,4 +1,4 @@
-"""Times on the command line. What is understood is tested with the grammar (tests/commands/test_moments)."""
+"""Times on the command line. What is understood is tested with the grammar (tests/commands/test_written_moments)."""
 
 from __future__ import annotations
 

@@ -363,7 +363,7 @@ class Answerer:
         for transaction in past.transactions(first, until):
             if len(items) == asked.limit or told > MOST_OPERATIONS or time.monotonic() > deadline_s:
                 return Log(items, transaction.sequence)
-            logged = logged_of(transaction, asked)
+            logged = logged_of(transaction, asked, MOST_OPERATIONS)
             if logged is not None:
                 items.append(logged)
                 told += len(logged.operations)
@@ -395,10 +395,8 @@ def first_of(past: Past, start: At | None) -> int:
     return max(1, start.sequence)
 
 
-def logged_of(
-    transaction: Transaction, asked: Transactions, most: int | None = MOST_OPERATIONS
-) -> LoggedTransaction | None:
-    """The transaction as it is told, with *most* operations; None when nothing in it was asked for."""
+def logged_of(transaction: Transaction, asked: Transactions, most: int | None) -> LoggedTransaction | None:
+    """The transaction as it is told, with *most* operations or all of them; None when nothing in it was asked for."""
     author = transaction.author
     if asked.author is not None and asked.author not in (author.user, author.client):
         return None
