@@ -422,6 +422,9 @@ class SimulatedDisk:
     def size(self, fd: int) -> int:
         return len(self._inode(fd, "size").content)
 
+    def map(self, fd: int, length: int) -> bytes:
+        return bytes(self._inode(fd, "map").content[:length])
+
     def rename(self, old: str, new: str) -> None:
         self._call("rename", old)
         folder, old_name = self._split(old)

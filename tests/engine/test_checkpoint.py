@@ -16,10 +16,10 @@ from keystead.engine.files import Directory
 from keystead.engine.format import (
     CHECKPOINT_MAGIC,
     END,
+    ERASED_VERSION,
     FILE_HEADER,
     MARK,
     SHARD,
-    VERSION,
     FileHeader,
     encode_file_header,
     encode_frame,
@@ -236,7 +236,7 @@ def test_bytes_behind_the_end_are_damage(directory: Directory) -> None:
     assert caught.value.offset == record.length - 8
 
 
-@pytest.mark.parametrize("version", [0, VERSION + 1])
+@pytest.mark.parametrize("version", [0, ERASED_VERSION + 1])
 def test_an_unknown_version_is_refused_as_such(directory: Directory, version: int) -> None:
     """It is no damage."""
     record = forge(directory, [], version=version)

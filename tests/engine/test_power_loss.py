@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from simulated_disk import Image, SimulatedDisk
 from stores import SMALL, opened
-from workload import EMPTY_DISK, STEPS, STEPS_ON_A_FULL_DISK, STEPS_WITH_CHOICES, Moment, Workload, moment_of
+from workload import (
+    EMPTY_DISK,
+    STEPS,
+    STEPS_ON_A_FULL_DISK,
+    STEPS_WITH_CHOICES,
+    STEPS_WITH_FORGETTING,
+    Moment,
+    Workload,
+    moment_of,
+)
 
 if TYPE_CHECKING:
     from keystead.engine.engine import Engine, Fsync
@@ -155,6 +164,12 @@ def test_a_change_of_mind_about_syncs_never_reuses_a_number_that_was_told(seeded
 def test_a_power_loss_on_a_full_disk_is_no_worse(seeded: Seed) -> None:
     """Frames that met a full disk, were cut back, held and written again; reserves that were given up."""
     lose_power_everywhere("always", STATES // 10, FIRST_SEED + 700_000_000, seeded, STEPS_ON_A_FULL_DISK)
+
+
+@pytest.mark.usefixtures("small_sizes")
+def test_a_power_loss_while_keys_are_forgotten_is_no_worse(seeded: Seed) -> None:
+    """Files that are rewritten, and others in their place."""
+    lose_power_everywhere("always", STATES // 10, FIRST_SEED + 800_000_000, seeded, STEPS_WITH_FORGETTING)
 
 
 def lose_power_everywhere(fsync: Fsync, states: int, seed: int, seeded: Seed, steps: Steps = STEPS) -> None:

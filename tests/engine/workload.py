@@ -5,12 +5,13 @@ Every turn that was ended is a *moment*. A recovery must find one of them, never
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from simulated_disk import Image, SimulatedDisk
 from stores import EMPTY, SMALL, HandClock, State, opened, state_of
 
-from keystead.errors import DiskFailure
+from keystead.errors import DiskFailure, DiskFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -203,6 +204,21 @@ class Workload:
         self.may_lose = True
         self._engine().configure(self.options._replace(fsync=self.random.choice(("always", "interval", "never"))))
 
+    def forget(self) -> None:
+        """KS.FORGET of a key, and a little of what must follow."""
+        engine = self._engine()
+        turn = engine.open_turn
+        self.in_flight = True
+        with contextlib.suppress(DiskFull):
+            engine.forget(self._database(), [self._key()])
+        self.in_flight = False
+        if engine.open_turn > turn:
+            self.moments.append(moment_of(engine))
+        for _ in range(self.random.choice((1, 2, 8))):
+            engine.sync()
+            engine.housekeep(1)
+            self.end_turn()
+
     def fill_disk(self) -> None:
         """Somebody else takes nearly all the room."""
         self.disk.fill(self.random.choice((0, 50, 300, 1000)))
@@ -306,5 +322,7 @@ STEPS_ON_A_FULL_DISK: list[Callable[[Workload], None]] = [
     *[Workload.fill_disk] * 3,
     *[Workload.make_room] * 2,
 ]
+
+STEPS_WITH_FORGETTING: list[Callable[[Workload], None]] = [*STEPS, *[Workload.forget] * 3]
 
 STEPS_WITH_CHOICES: list[Callable[[Workload], None]] = [*STEPS, *[Workload.choose_durability] * 3]

@@ -6,6 +6,7 @@ nothing; only the merge of a checkpoint, which does compute, is another process.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import msgspec
 
 from keystead.engine.compaction import NO_SPACE_STATUS, compact
+from keystead.engine.erasure import Erasure, Rewritten
+from keystead.engine.forgetting import REQUEST_LENGTH, forget
 from keystead.engine.manifest import CheckpointRecord
 
 if TYPE_CHECKING:
@@ -52,7 +55,11 @@ class Task(Generic[T]):
         return self._result  # type: ignore[return-value]  # T may be None itself
 
 
-class CheckpointFailed(Exception):
+class ProcessFailed(Exception):
+    """A process that was to work on the files ended without a result. They are as they were."""
+
+
+class CheckpointFailed(ProcessFailed):
     """The process that makes a checkpoint ended without one. Nothing is lost: the log has everything."""
 
 
@@ -65,8 +72,11 @@ class Background(Protocol):
     def compact(self, directory: Directory, number: int) -> CheckpointRecord:
         """Make a checkpoint of the sealed segments up to *number*; called from within a job."""
 
+    def forget(self, directory: Directory, erasure: Erasure) -> Rewritten:
+        """Write the sealed files again without what is to be erased; called from within a job."""
+
     def stop(self) -> None:
-        """End what runs; a checkpoint is abandoned, other jobs are waited for."""
+        """End what runs; checkpoints and rewriting are abandoned, other jobs are waited for."""
 
 
 class InlineBackground:
@@ -82,12 +92,16 @@ class InlineBackground:
         """Merge here."""
         return compact(directory, number)
 
+    def forget(self, directory: Directory, erasure: Erasure) -> Rewritten:
+        """Rewrite here."""
+        return forget(directory, erasure)
+
     def stop(self) -> None:
         """Nothing runs."""
 
 
 class ThreadBackground:
-    """A thread for each job, and a process of low priority for each checkpoint."""
+    """A thread for each job, and a process of low priority for what computes."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
@@ -107,15 +121,33 @@ class ThreadBackground:
         return task
 
     def compact(self, directory: Directory, number: int) -> CheckpointRecord:
-        """Merge in another process, which ends when this one does: it watches its standard input."""
-        command = [sys.executable, "-m", "keystead.engine.compaction", directory.path, str(number)]
+        """Merge in another process."""
+        try:
+            output = self._run("keystead.engine.compaction", [directory.path, str(number)], b"")
+            return _said(output, CheckpointRecord)
+        except ProcessFailed as error:
+            raise CheckpointFailed(str(error)) from error
+
+    def forget(self, directory: Directory, erasure: Erasure) -> Rewritten:
+        """Rewrite in another process."""
+        request = msgspec.msgpack.encode(erasure)
+        output = self._run("keystead.engine.forgetting", [directory.path], REQUEST_LENGTH.pack(len(request)) + request)
+        return _said(output, Rewritten)
+
+    def _run(self, module: str, arguments: list[str], request: bytes) -> bytes:
+        """What a process says that is given *request*, and ends when this one does: it watches its standard input."""
+        command = [sys.executable, "-m", module, *arguments]
         pipe = subprocess.PIPE
         try:
             self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
         except OSError as error:  # no process or descriptor to be had: that says nothing about the disk
-            raise CheckpointFailed(f"starting {sys.executable}: {error.strerror}") from error
+            raise ProcessFailed(f"starting {sys.executable}: {error.strerror}") from error
         if self._stopping:
             self._process.kill()
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended already: its status tells
+            self._process.stdin.write(request)
+            self._process.stdin.flush()
         # Not communicate(): that would close the pipe whose end tells the process that its parent is gone.
         assert self._process.stdout is not None
         assert self._process.stderr is not None
@@ -127,19 +159,23 @@ class ThreadBackground:
                 stream.close()
         self._process = None
         if status == NO_SPACE_STATUS:
-            raise OSError(errno.ENOSPC, "no space for a checkpoint")
+            raise OSError(errno.ENOSPC, f"no space left for {module.rpartition('.')[2]}")
         if status != 0:
-            raise CheckpointFailed(f"exit status {status}: {errors.decode('utf-8', 'replace').strip()[-500:]}")
-        try:
-            return msgspec.json.decode(output, type=CheckpointRecord)
-        except msgspec.DecodeError as error:
-            raise CheckpointFailed(f"its process said {output[:500]!r}") from error
+            raise ProcessFailed(f"exit status {status}: {errors.decode('utf-8', 'replace').strip()[-500:]}")
+        return output
 
     def stop(self) -> None:
-        """Kill a checkpoint's process and wait for the thread."""
+        """Kill the process and wait for the thread."""
         self._stopping = True
         process = self._process
         if process is not None:
             process.kill()
         if self._thread is not None:
             self._thread.join()
+
+
+def _said(output: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(output, type=kind)
+    except msgspec.DecodeError as error:
+        raise ProcessFailed(f"its process said {output[:500]!r}") from error

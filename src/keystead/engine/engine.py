@@ -10,13 +10,14 @@ A *turn* is everything recorded between two `end_turn` calls; it becomes one fra
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
 from keystead.engine import manifest as manifests
 from keystead.engine.bindings import Bindings, Database
 from keystead.engine.checkpoint import Progress
 from keystead.engine.clock import Clock, wall_clock_ms
+from keystead.engine.erasure import Erasure, Forgetting
 from keystead.engine.files import Directory, DirectoryLock, System
 from keystead.engine.format import COMMIT, MARK, PART
 from keystead.engine.history.transactions import floor_of
@@ -28,7 +29,7 @@ from keystead.engine.recovery import Recovered, recover
 from keystead.engine.tail import Deliver, Tail
 from keystead.engine.turns import OpenTurn
 from keystead.engine.view import View
-from keystead.errors import DiskFailure
+from keystead.errors import DiskFailure, DiskFull
 
 Fsync = Literal["always", "interval", "never"]
 
@@ -222,6 +223,34 @@ class Engine:
     def swap(self, one: Database, other: Database) -> None:
         """Let two databases show each other's keyspace, as one transaction."""
         self._bindings.swap(one, other)
+
+    def forget(self, database: Database, keys: Sequence[bytes], system_prefix: bytes = b"") -> Forgetting:
+        """Delete keys, and begin to erase them and their past from the files; housekeeping sees to that.
+
+        What is written to them from now on stays. *system_prefix*: the same with keys of the system keyspace, of which
+        none may be there. The open turn is ended. DiskFailure; DiskFull when there is no room for what must be
+        put anew.
+        """
+        self.end_turn()
+        others = [other.keyspace for other in self.databases if other is not database]
+        found = [(keyspace, key, *keyspace.get_with_expiry(key)) for keyspace in others for key in keys]
+        if not self.log.has_room(sum(len(value) for _, _, value, _ in found if value is not None)):
+            raise DiskFull(DISK_FULL.partition(" ")[2])
+        for key in keys:
+            database.keyspace.delete(key)
+        for keyspace, key, value, _ in found:
+            if value is None:
+                keyspace.delete(key)  # if its time is up its removal is logged now: later nothing would be there
+        self.end_group(0)
+        through = self.log.next_sequence - (not self.ops)
+        start = len(self.ops)
+        for keyspace, key, value, expires_at_ms in found:
+            if value is not None:
+                # Another database may show a keyspace that this one has shown. It keeps what it has by this.
+                keyspace.put(key, bytes(value), expires_at_ms)
+        self.end_group(start)
+        self.end_turn()
+        return self.maintenance.request_forgetting(Erasure(database.number, list(keys), through, system_prefix))
 
     # --- Turns and syncs --------------------------------------------------------------------------------------------
 

@@ -10,15 +10,20 @@ import contextlib
 import errno
 import fcntl
 import json
+import mmap
 import os
 import sys
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from keystead.errors import DirectoryUnusable, DiskFailure, StoreLocked
 
 LOCK_NAME = "LOCK"
+
+
+Mapped: TypeAlias = mmap.mmap | bytes
+"""A file's bytes; a mapped file's are read when they are looked at."""
 
 
 class System(Protocol):
@@ -33,6 +38,7 @@ class System(Protocol):
     def ftruncate(self, fd: int, length: int) -> None: ...
     def allocate(self, fd: int, offset: int, length: int) -> None: ...
     def size(self, fd: int) -> int: ...
+    def map(self, fd: int, length: int) -> Mapped: ...
     def rename(self, old: str, new: str) -> None: ...
     def unlink(self, path: str) -> None: ...
     def listdir(self, path: str) -> list[str]: ...
@@ -88,6 +94,11 @@ class OperatingSystem:
             write_all(OperatingSystem(), fd, bytes(length), offset)
 
     @staticmethod
+    def map(fd: int, length: int) -> mmap.mmap:
+        """The first *length* bytes of the open file, which must never be cut while they are mapped; more than none."""
+        return mmap.mmap(fd, length, prot=mmap.PROT_READ)
+
+    @staticmethod
     def size(fd: int) -> int:
         """Bytes in the open file."""
         return os.fstat(fd).st_size
@@ -135,6 +146,10 @@ class File:
             offset += len(chunk)
             length -= len(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def map(self, length: int) -> Mapped:
+        """The first *length* bytes, for as long as somebody looks at them; only of files that never change again."""
+        return self._system.map(self.descriptor, length)
 
     def sync(self) -> None:
         """Return when everything written is on the medium. DiskFailure, whatever the error: never sync again.

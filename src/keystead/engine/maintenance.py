@@ -13,7 +13,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from keystead.engine import manifest as manifests
-from keystead.engine.background import Background, CheckpointFailed, InlineBackground, Task, ThreadBackground
+from keystead.engine.background import (
+    Background,
+    InlineBackground,
+    ProcessFailed,
+    Task,
+    ThreadBackground,
+)
+from keystead.engine.erasure import Erasure, Forgetting, Rewritten
 from keystead.engine.format import FILE_HEADER
 from keystead.engine.log import NO_SPACE, Log, Segment
 from keystead.engine.manifest import CheckpointRecord, Generation, Manifest, SegmentRecord
@@ -68,12 +75,17 @@ class Maintenance:
         self._task: Task[Callable[[], None]] | None = None
         self._wanted_up_to = 0
         """A checkpoint up to this segment was asked for."""
+        self._forgettings: list[Forgetting] = []
+        """In the order in which they were asked for; the first one may be under way."""
+        self.on_forgotten: Callable[[], None] = lambda: None
+        """Called when files were replaced by others in which something is erased, and are gone."""
         self._unsynced_wanted = False
         """The manifest is to say that commits are acknowledged before they are synced."""
         self._not_before_ms = 0
         self._checkpoint_not_before_ms = 0
         self._reserved_bytes = 0
         self._reserve_not_before_ms = 0
+        self._forgetting_runs = False
         self.checkpoint_running = False
         self.checkpoint_failed = False
         self.failure_reason = ""
@@ -92,13 +104,25 @@ class Maintenance:
     @property
     def working(self) -> bool:
         """Whether anything is under way or asked for."""
-        return self._task is not None or self.busy
+        return self._task is not None or self.busy or bool(self._forgettings)
 
     def request_checkpoint(self) -> None:
         """A checkpoint of everything committed so far, as soon as it can be made."""
-        has_frames = self._log.segment.end > FILE_HEADER.size
-        self._wanted_up_to = self._log.segment.number if has_frames else self._log.segment.number - 1
+        self._wanted_up_to = self._last_segment()
         self._not_before_ms = self._checkpoint_not_before_ms = 0
+
+    def request_forgetting(self, erasure: Erasure) -> Forgetting:
+        """Erase that from the files, as soon as its transaction is sealed. See docs/format.md, "Erasing"."""
+        forgetting = Forgetting(erasure, self._last_segment())
+        self._forgettings.append(forgetting)
+        self._not_before_ms = 0
+        return forgetting
+
+    def _last_segment(self) -> int:
+        """The number of the last segment that has frames."""
+        segment = self._log.segment
+        has_frames = segment.end > FILE_HEADER.size or self._log.holding
+        return segment.number if has_frames else segment.number - 1
 
     def admit_unsynced(self) -> None:
         """Let the manifest say that commits are acknowledged before they are synced; see `manifest.unsynced`."""
@@ -119,16 +143,22 @@ class Maintenance:
 
     def _take_in(self, task: Task[Callable[[], None]]) -> None:
         was_checkpoint, self.checkpoint_running = self.checkpoint_running, False
+        was_forgetting, self._forgetting_runs = self._forgetting_runs, False
         try:
             task.result()()
-        except (CheckpointFailed, DamagedData) as error:
-            self._checkpoint_failed(str(error))
+        except (ProcessFailed, DamagedData) as error:
+            self._failed(str(error), was_checkpoint, was_forgetting)
         except OSError as error:
             if error.errno not in NO_SPACE | SHORTAGES:
                 raise DiskFailure(f"maintaining {self._directory.path}: {error.strerror}") from error
             self._not_before_ms = self._clock.now_ms + SHORTAGE_RETRY_MS
-            if was_checkpoint:
-                self._checkpoint_failed(str(error))
+            self._failed(str(error), was_checkpoint, was_forgetting)
+
+    def _failed(self, reason: str, was_checkpoint: bool, was_forgetting: bool) -> None:
+        if was_checkpoint:
+            self._checkpoint_failed(reason)
+        if was_forgetting:
+            self._forgettings.pop(0).failure = reason
 
     def _checkpoint_failed(self, reason: str) -> None:
         self.checkpoint_failed = True
@@ -149,12 +179,15 @@ class Maintenance:
         if log.holding:
             return None
         full = log.segment.end >= self._segment_bytes
-        asked = 0 < log.segment.number <= self._wanted_up_to
+        sealing_wanted = max([self._wanted_up_to, *(forgetting.last_segment for forgetting in self._forgettings)])
+        asked = 0 < log.segment.number <= sealing_wanted
         if log.next_segment is None and (asked or log.segment.end >= self._segment_bytes // 2):
             return self._prepare_job()
         if log.next_segment is not None and (asked or full):
             log.switch(self._clock.now_ms)
             return self._next_job() if log.retired and self._may_seal(log.retired[0]) else None
+        if self._forgettings:
+            return self._forgetting_job(self._forgettings[0])
         if self._checkpoint_due():
             return self._checkpoint_job()
         if self._expired_generations(self.manifest):
@@ -280,6 +313,32 @@ class Maintenance:
         self.manifest = manifest
         self.last_checkpoint_took_ms = self._clock.now_ms - self.checkpoint_began_ms
         self._checkpoint_made()
+
+    def _forgetting_job(self, forgetting: Forgetting) -> Callable[[], Callable[[], None]]:
+        manifest, directory, background = copy.deepcopy(self.manifest), self._directory, self._background
+        names = manifest.files()
+        self._forgetting_runs = True
+
+        def job() -> Callable[[], None]:
+            rewritten = background.forget(directory, forgetting.erasure)
+            rewritten.put_into(manifest)
+            manifests.store(directory, manifest)
+            # Only after the manifest that names the others is durable; and only when they are gone it is forgotten.
+            try:
+                for name in sorted(names - manifest.files()):
+                    directory.remove(name)
+            except OSError as error:  # no second try: what it would rewrite is rewritten. A start removes them.
+                raise DiskFailure(f"removing files of {directory.path}: {error.strerror}") from error
+            directory.sync()
+            return lambda: self._forgotten(manifest, forgetting, rewritten)
+
+        return self._or_from_reserve(job)
+
+    def _forgotten(self, manifest: Manifest, forgetting: Forgetting, rewritten: Rewritten) -> None:
+        self.manifest = manifest
+        self._forgettings.remove(forgetting)
+        self.on_forgotten()
+        forgetting.rewritten = rewritten
 
     def _reserve_job(self) -> Callable[[], Callable[[], None]]:
         directory, target = self._directory, self._reserve_target()

@@ -33,8 +33,9 @@ from keystead.engine.manifest import Generation, Manifest, SegmentRecord
 from keystead.engine.recovery import OpenSegment, Recovered, TornTail
 from keystead.errors import DamagedData
 
-STORED = re.compile(r"segment-\d{10,}\.log|checkpoint-\d{10,}\.ckp")
-TEMPORARY = re.compile(r"(?:MANIFEST|checkpoint-\d{10,}\.ckp)\.tmp")
+STORED = re.compile(r"segment-\d{10,}(?:-r\d+)?\.log|checkpoint-\d{10,}(?:-r\d+)?\.ckp")
+DERIVED = re.compile(r"segment-\d{10,}(?:-r\d+)?\.idx")
+TEMPORARY = re.compile(r"(?:MANIFEST|checkpoint-\d{10,}(?:-r\d+)?\.ckp|segment-\d{10,}(?:-r\d+)?\.idx)\.tmp")
 """Names that are ours: no other file in the directory is touched, whatever people keep there."""
 
 
@@ -289,5 +290,5 @@ def _remove_strangers(directory: Directory, manifest: Manifest) -> None:
     """Remove what an interrupted checkpoint, rotation or replacement left: our kinds of file that no manifest names."""
     known = manifest.files()
     for name in directory.names():
-        if (STORED.fullmatch(name) or TEMPORARY.fullmatch(name)) and name not in known:
+        if name not in known and any(kind.fullmatch(name) for kind in (STORED, DERIVED, TEMPORARY)):
             directory.remove(name)

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from keystead.engine.history.transactions import Databases, Transaction, after
-from keystead.engine.operations import Bind, Change, Delete, Expired, Patch, Put, PutExpiring, SetExpiry
+from keystead.engine.operations import Bind, Change, Delete, Expired, Filler, Patch, Put, PutExpiring, SetExpiry
 
 Values: TypeAlias = Literal["none", "text", "base64url"]
 """How values are shown: not at all; as text where they are UTF-8, else as base64url; always as base64url."""
@@ -112,6 +112,8 @@ def events_of(transaction: Transaction) -> Iterator[Event]:
                 swapped = other_db is not None
                 yield Event(index, "swap" if swapped else "flush", change.database, None, change, other_db)
             databases = after(databases, [change])
+        elif isinstance(change, Filler):
+            continue
         elif change.keyspace in databases:
             yield Event(index, NAMES[type(change)], databases.index(change.keyspace), change.key, change)
 

@@ -21,6 +21,7 @@ from keystead.execution.access import Access
 from keystead.execution.acl_log import AclLog, Context, Reason
 from keystead.execution.call_times import AllCallTimes
 from keystead.execution.first_answers import FirstAnswers
+from keystead.execution.forgetting import Forgotten, forget_for
 from keystead.execution.latency_spikes import LatencySpikes
 from keystead.execution.memory import MemoryFacts, memory_facts
 from keystead.execution.monitors import Monitors
@@ -384,6 +385,10 @@ class LocalExecutor:
         """The flags of the command that *args* call for."""
         command = called_command(args)
         return command.flags if command else frozenset()
+
+    def forget(self, session: Session, keys: list[bytes], done: Callable[[Forgotten | CommandError], None]) -> None:
+        """KS.FORGET, by *session*, of keys of its database; *done* is called once they are in no file, or with why."""
+        forget_for(self, session, keys, done)
 
     # --- what holds for all -------------------------------------------------------------------------------------------
 

@@ -298,6 +298,7 @@ class App:
         for connection in list(self._early):
             connection.become_ordinary(self._clients)
         self._http.begin(self._clients, self._turns)
+        self._engine.maintenance.on_forgotten = self._http.feed.forget
         return helper
 
     def _apply(self, settings: Settings) -> None:

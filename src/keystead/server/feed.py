@@ -219,6 +219,11 @@ class Feed:
             self._batches.clear()
             self._pending.clear()
 
+    def forget(self) -> None:
+        """Something was erased from the log: what is kept of it here may have it, and so may who reads it now."""
+        self._batches.clear()
+        self._readers.end_all()
+
     # --- Followers --------------------------------------------------------------------------------------------------
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keystead.commands.declaration import REGISTRY
-from keystead.server.http import batch, commands, health, increments, keys, listing, metrics, upstash
+from keystead.server.http import batch, commands, forgetting, health, increments, keys, listing, metrics, upstash
 from keystead.server.http.routes import Routes
 
 
@@ -11,7 +11,7 @@ def lean_routes() -> Routes:
     """Every lean route."""
     return Routes(
         exact=[*health.ROUTES, listing.ROUTE, metrics.ROUTE, batch.ROUTE, commands.ROUTE, *upstash.ROUTES],
-        prefixes=[keys.ROUTE, increments.ROUTE],
+        prefixes=[keys.ROUTE, increments.ROUTE, forgetting.ROUTE],
         by_name=upstash.BY_COMMAND,
         names=REGISTRY,
     )
