@@ -26,6 +26,7 @@ from keystead.engine.maintenance import Background, Maintenance, Retention, Thre
 from keystead.engine.opening import continue_store, create_store
 from keystead.engine.operations import Author
 from keystead.engine.recovery import Recovered, recover
+from keystead.engine.staging import Staged
 from keystead.engine.tail import Deliver, Tail
 from keystead.engine.turns import OpenTurn
 from keystead.engine.view import View
@@ -96,6 +97,8 @@ class Engine:
         self.clock = Clock(wall_ms)
         self.turn = OpenTurn()
         self.ops = self.turn.ops
+        self.holds_staged_parts = False
+        """The open turn commits parts that were written before it; looked at for followers only."""
         self.open_turn = 1
         self.appended_turn = 0
         self.durable_turn = 0
@@ -252,6 +255,10 @@ class Engine:
         self.end_turn()
         return self.maintenance.request_forgetting(Erasure(database.number, list(keys), through, system_prefix))
 
+    def stage(self) -> Staged:
+        """Begin a transaction whose operations come encoded and in pieces."""
+        return Staged(self)
+
     # --- Turns and syncs --------------------------------------------------------------------------------------------
 
     def end_turn(self) -> int:
@@ -279,7 +286,8 @@ class Engine:
             self.failed = failure
             raise
         if self._tail is not None:
-            self._tail.committed(turn, log.next_sequence, now_ms, self._bindings.shown, encoded)
+            staged, self.holds_staged_parts = self.holds_staged_parts, False
+            self._tail.committed(turn, log.next_sequence, now_ms, self._bindings.shown, encoded, staged=staged)
         log.next_sequence += transactions
         self._idle_steps = 0
         if written:
@@ -343,6 +351,7 @@ class Engine:
         One at a time: whoever followed before does not any more.
         """
         self.end_turn()
+        self.holds_staged_parts = False
         self._tail = Tail(deliver, self._bindings.shown)
         return self.log.next_sequence
 
@@ -413,8 +422,12 @@ class Engine:
 
     def append_mark(self) -> None:
         """Write a frame that says how far the log is durable."""
-        self._final(lambda: self.log.append([(MARK, b"", 0)], self.clock.now_ms))
+        self.append_outside_turns(MARK, b"", 0)
         self._mark_end = self.log.position
+
+    def append_outside_turns(self, kind: int, payload: bytes, number: int) -> None:
+        """Write a frame that commits nothing. DiskFailure."""
+        self._final(lambda: self.log.append([(kind, payload, number)], self.clock.now_ms))
 
     def build_index(self) -> None:
         """Build the ordered key indexes in later housekeeping slices, unless they exist."""
