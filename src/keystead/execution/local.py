@@ -22,6 +22,7 @@ from keystead.execution.acl_log import AclLog, Context, Reason
 from keystead.execution.call_times import AllCallTimes
 from keystead.execution.first_answers import FirstAnswers
 from keystead.execution.forgetting import Forgotten, forget_for
+from keystead.execution.historian import Historian, InPlace
 from keystead.execution.latency_spikes import LatencySpikes
 from keystead.execution.memory import MemoryFacts, memory_facts
 from keystead.execution.monitors import Monitors
@@ -73,12 +74,14 @@ class LocalExecutor:
         *,
         call_later: CallLater,
         access: Access | None = None,
+        historian: Historian | None = None,
         stop: Callable[[], None] = lambda: None,
         on_settings: Callable[[Settings], None] = lambda _: None,
     ) -> None:
-        """*access*: the users; without it only the default one, as the settings have it. *stop* begins the end of the
-        process (SHUTDOWN). *on_settings* is told after CONFIG SET what holds now; it brings it to whatever lies
-        outside execution. Both return at once."""
+        """*access*: the users; without it only the default one, as the settings have it. *historian*: who answers
+        questions about the past; without it they are answered in place. *stop* begins the end of the process
+        (SHUTDOWN). *on_settings* is told after CONFIG SET what holds now; it brings it to whatever lies outside
+        execution. Both return at once."""
         self.engine = engine
         self.settings = settings
         self.started_with = settings
@@ -99,6 +102,7 @@ class LocalExecutor:
         self.monitors = Monitors(self.tables)
         self.pauses = Pauses(self)
         self.first_answers = FirstAnswers(engine)
+        self.historian = historian or InPlace(engine)
         self.sessions: dict[int, Session] = {}
         self._turn = engine.turn
         self._last_session_id = 0
@@ -299,10 +303,11 @@ class LocalExecutor:
 
     # --- replies that come later -------------------------------------------------------------------------------------
 
-    def eventually(self, args: list[bytes], start: Start) -> bytes | Promise:
+    def eventually(self, args: list[bytes], start: Start, cancel: Callable[[], None] | None = None) -> bytes | Promise:
         """The reply that *start*'s argument is called with: itself if that happens before *start* returns, else the
-        promise of it. A CommandError in its place is raised, or becomes the error reply."""
-        promise = Promise()
+        promise of it. A CommandError in its place is raised, or becomes the error reply. *cancel* is called when the
+        client is gone before."""
+        promise = Promise(cancel)
         early: list[bytes | CommandError] = []
         is_early = True
 
