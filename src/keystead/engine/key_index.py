@@ -23,6 +23,9 @@ BLOCK_KEYS = 1_000
 PENDING_KEYS = 2_000
 """Beyond so many pending changes the write path merges a slice itself. At 1 M keys, merging all takes about 4 ms."""
 
+FEW_CHANGES = 8
+"""Up to so many changes of a block are made one by one."""
+
 SLICE_KEYS = 500
 """How much one step of merging or building takes on: about a millisecond."""
 
@@ -37,12 +40,14 @@ class Folder(NamedTuple):
 class KeyIndex:
     """Ordered keys. Questions may be asked when `ready`: after `build` has run to its end, be it without any key."""
 
-    __slots__ = ("_blocks", "_lows", "_pending", "_ranks", "ready")
+    __slots__ = ("_added", "_blocks", "_lows", "_pending", "_ranks", "ready")
 
     def __init__(self) -> None:
         self.ready = False
         self._pending: dict[bytes, bool] = {}
         """Keys whose presence may differ from what the blocks say, and whether they are present."""
+        self._added: list[list[bytes]] = []
+        """Keys that were added many at once, and are not pending yet."""
         self._blocks: list[list[bytes]] = [[]]
         self._lows: list[bytes] = [b""]
         """Block i has the keys from lows[i] up to lows[i + 1], not included."""
@@ -57,6 +62,22 @@ class KeyIndex:
         if len(self._pending) >= PENDING_KEYS:
             self.merge()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether so many changes are pending that a question would take long: then `merge` is due."""
+        return self.ready and (len(self._pending) >= PENDING_KEYS or bool(self._added))
+
+    def add_all(self, keys: Iterable[bytes]) -> None:
+        """Many keys exist now. They are merged by later slices, or all at once by the next question."""
+        for key in self._pending.keys() & set(keys):
+            del self._pending[key]
+        self._added.append(list(keys))
+
+    def _take_added(self) -> None:
+        """Let a list of keys that were added at once be pending; what has become of one since has the last word."""
+        for key in self._added.pop():
+            self._pending.setdefault(key, True)
+
     def discard(self, key: bytes) -> None:
         """The key does not exist any more."""
         self._pending[key] = False
@@ -67,8 +88,10 @@ class KeyIndex:
         """Merge up to *limit* pending changes (2 µs each at 1 M keys); whether some are left."""
         if not self.ready:
             return False  # until the last list of keys is in, the pending changes have the last word
+        while self._added and len(self._pending) < limit:
+            self._take_added()
         self._merge(limit)
-        return bool(self._pending)
+        return bool(self._pending or self._added)
 
     def build(self, key_lists: Iterable[list[bytes]]) -> Iterator[None]:
         """Take in all keys, in steps of about a millisecond; changes may go on between the steps.
@@ -85,7 +108,7 @@ class KeyIndex:
         while len(self._pending) >= SLICE_KEYS:
             self._merge(SLICE_KEYS)
             yield
-        self.ready = True
+        self.ready = True  # what was added at once meanwhile is merged by later slices
 
     def _take_in(self, keys: list[bytes]) -> None:
         """Put keys into their blocks, in no order yet; a block that has to be cut is sorted for that."""
@@ -102,19 +125,45 @@ class KeyIndex:
         changes = [pending.popitem() for _ in range(min(limit, len(pending)))]
         changes.sort()  # neighbours find their way through the same cache lines
         self._ranks = None
-        for key, present in changes:
-            i = bisect_right(self._lows, key) - 1
-            block = self._blocks[i]
-            at = bisect_left(block, key)
-            found = at < len(block) and block[at] == key
-            if present and not found:
-                block.insert(at, key)
-                if len(block) > 2 * BLOCK_KEYS:
-                    self._halve(i)
-            elif found and not present:
-                del block[at]
-                if len(block) < BLOCK_KEYS // 4:
-                    self._join(i)
+        at = 0
+        while at < len(changes):
+            i = bisect_right(self._lows, changes[at][0]) - 1
+            end = bisect_left(changes, (self._lows[i + 1],), at) if i + 1 < len(self._lows) else len(changes)
+            if end - at > FEW_CHANGES:
+                self._merge_many(i, changes[at:end])
+            else:
+                self._merge_one(i, *changes[at])
+                end = at + 1
+            at = end
+
+    def _merge_one(self, i: int, key: bytes, present: bool) -> None:
+        block = self._blocks[i]
+        at = bisect_left(block, key)
+        found = at < len(block) and block[at] == key
+        if present and not found:
+            block.insert(at, key)
+            if len(block) > 2 * BLOCK_KEYS:
+                self._halve(i)
+        elif found and not present:
+            del block[at]
+            if len(block) < BLOCK_KEYS // 4:
+                self._join(i)
+
+    def _merge_many(self, i: int, changes: list[tuple[bytes, bool]]) -> None:
+        """Changes that all belong to block i: the block is put together anew, by sorting two runs into one."""
+        block = self._blocks[i]
+        absent = {key for key, present in changes if not present}
+        merged = [key for key in block if key not in absent] if absent else block
+        merged = merged + sorted({key for key, present in changes if present}.difference(block))
+        merged.sort()
+        if len(merged) <= 2 * BLOCK_KEYS:
+            self._blocks[i] = merged
+            if len(merged) < BLOCK_KEYS // 4:
+                self._join(i)
+            return
+        pieces = [merged[at : at + BLOCK_KEYS] for at in range(0, len(merged), BLOCK_KEYS)]
+        self._blocks[i : i + 1] = pieces
+        self._lows[i + 1 : i + 1] = [piece[0] for piece in pieces[1:]]
 
     def _halve(self, i: int) -> None:
         block = self._blocks[i]
@@ -205,6 +254,8 @@ class KeyIndex:
         """Merge everything pending, and sum up again what lies before each block if that changed it."""
         if not self.ready:
             raise RuntimeError("the key index is still being built")
+        while self._added:
+            self._take_added()
         if self._pending:
             self._merge(len(self._pending))
         if self._ranks is None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
+from contextlib import contextmanager
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Protocol
 
@@ -444,6 +445,15 @@ class Keyspace:
             if self.index is not None:
                 (self.index.discard if value is None else self.index.add)(key)
 
+    @contextmanager
+    def unrecorded(self) -> Iterator[None]:
+        """What is changed meanwhile is said in the log by other means: see `staging`."""
+        record, self._record = self._record, _nowhere
+        try:
+            yield
+        finally:
+            self._record = record
+
     def _added(self, key: bytes, value: Value) -> None:
         self.payload_bytes += len(key) + value_bytes(value)
         self.key_changes += 1
@@ -520,6 +530,10 @@ class Keyspace:
     def all_keys(self) -> Iterator[bytes]:
         """Every stored key, expired or not."""
         return chain.from_iterable(self.shards)
+
+
+def _nowhere(_operation: tuple[object, ...]) -> None:
+    pass
 
 
 def apply_patch(value: bytearray, offset: int, data: bytes) -> None:
