@@ -103,6 +103,10 @@ class Keyspace:
 
     # --- Plain reads: the durable view ------------------------------------------------------------------------------
 
+    def shard_of(self, key: bytes) -> int:
+        """The number of the shard that has the key, if any has."""
+        return digest(key, self._seed) >> SHARD_SHIFT
+
     def read(self, key: bytes, reader: Reader) -> Value | None:
         """The value as *reader* may be shown it: nothing that a power cut could take back, except its own writes.
 

@@ -7,13 +7,10 @@ a staged transaction says the same in the log. Must not know: where the states c
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from xxhash import xxh3_64_intdigest as digest
-
 from keystead.engine.expiries import set_expiry
-from keystead.engine.keyspace import SHARD_SHIFT
+from keystead.engine.operations import DELETE, PUT, PUT_EXPIRING
 
 if TYPE_CHECKING:
     from keystead.engine.before_images import Image
@@ -38,17 +35,12 @@ class _Shard:
         self.finds_nothing = False
         """None of the keys is there, as the last look for conflicts has shown."""
 
-    def wanted(self, key: bytes) -> State:
-        value = self.put.get(key)
-        return None if value is None else (value, self.expiries.get(key, 0))
-
 
 class Restoration:
     """Keys, the state that each is expected to have, and the one that it is to have."""
 
-    def __init__(self, seed: int) -> None:
-        """*seed* of the shard hash."""
-        self._seed = seed
+    def __init__(self, keyspace: Keyspace) -> None:
+        self.keyspace = keyspace
         self._shards: dict[int, _Shard] = {}
         self._keys = 0
 
@@ -57,7 +49,7 @@ class Restoration:
 
     def add(self, key: bytes, expected: State, wanted: State) -> None:
         """One more key, given once."""
-        i = digest(key, self._seed) >> SHARD_SHIFT
+        i = self.keyspace.shard_of(key)
         shard = self._shards.get(i)
         if shard is None:
             shard = self._shards[i] = _Shard()
@@ -70,15 +62,31 @@ class Restoration:
                 shard.expiries[key] = expires_at_ms
         self._keys += 1
 
-    def expire_due(self, keyspace: Keyspace) -> None:
+    def operations(self) -> Iterator[tuple[object, ...]]:
+        """What it does, as the log says it."""
+        keyspace = self.keyspace.id
+        for shard in self._shards.values():
+            for key, value in shard.put.items():
+                expires_at_ms = shard.expiries.get(key)
+                yield (
+                    (PUT_EXPIRING, keyspace, key, value, expires_at_ms)
+                    if expires_at_ms
+                    else (PUT, keyspace, key, value)
+                )
+            for key in shard.delete:
+                yield (DELETE, keyspace, key)
+
+    def expire_due(self) -> None:
         """Let what is due in these shards expire, recorded as ever: so that a change never meets an expired key."""
+        keyspace = self.keyspace
         for i in self._shards:
             expires = keyspace.expires[i]
             if expires is not None:
                 keyspace.expire_due(i, len(expires.slots))
 
-    def conflicts(self, keyspace: Keyspace) -> Iterator[bytes]:
-        """The keys whose state is neither what is expected nor what is wanted. Nothing may be due."""
+    def conflicts(self) -> Iterator[bytes]:
+        """The keys whose state is not what is expected. Nothing may be due."""
+        keyspace = self.keyspace
         for i, shard in self._shards.items():
             shard.finds_nothing = keyspace.shards[i].keys().isdisjoint(shard.expected)
             if shard.finds_nothing and not any(shard.expected.values()):
@@ -86,12 +94,13 @@ class Restoration:
             for key, state in shard.expected.items():
                 value, expires_at_ms = keyspace.get_with_expiry(key)
                 now = None if value is None else (bytes(value), expires_at_ms)
-                if now not in (state, shard.wanted(key)):
+                if now != state:
                     yield key
 
-    def apply(self, keyspace: Keyspace) -> None:
+    def apply(self) -> None:
         """Change memory, watches told, nothing recorded. To be called after `conflicts` has run to its end, within the
         same turn."""
+        keyspace = self.keyspace
         before = bool(keyspace.open_before)
         with keyspace.unrecorded():
             for i, shard in self._shards.items():
@@ -128,14 +137,10 @@ def _add(keyspace: Keyspace, i: int, shard: _Shard, *, mind_images: bool) -> Non
             keyspace.touch(key)
 
 
-def fill(keyspace: Keyspace, seed: int, keys: Iterator[tuple[bytes, bytes, int]], count: int) -> int:
-    """Put up to *count* keys, values and expiries into a keyspace that nobody is shown; how many there were."""
-    put = 0
-    for key, value, expires_at_ms in islice(keys, count):
-        i = digest(key, seed) >> SHARD_SHIFT
-        keyspace.shards[i][key] = value
-        if expires_at_ms:
-            set_expiry(keyspace.expires, i, key, expires_at_ms)
-        keyspace.payload_bytes += len(key) + len(value)
-        put += 1
-    return put
+def fill(keyspace: Keyspace, key: bytes, value: bytes, expires_at_ms: int) -> None:
+    """Put a key into a keyspace that nobody is shown yet, and that does not have it."""
+    i = keyspace.shard_of(key)
+    keyspace.shards[i][key] = value
+    if expires_at_ms:
+        set_expiry(keyspace.expires, i, key, expires_at_ms)
+    keyspace.payload_bytes += len(key) + len(value)

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class RecycleBin:
-    """Looks for removed keys that begin so. *view_at* rebuilds a moment: what a flush has taken away is not in the log."""
+    """Looks for removed keys that begin so.
+
+    *view_at* rebuilds a moment: what a flush has taken away is not in the log.
+    """
 
     def __init__(self, log: RetainedLog, view_at: Callable[[Moment], View], database: int, prefix: bytes) -> None:
         self._log = log
