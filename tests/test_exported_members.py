@@ -28,6 +28,7 @@ STORE_METHODS = {
     "compare_and_set",
     "delete_many",
     "expire",
+    "forget",
     "get",
     "get_many",
     "increment",
@@ -51,6 +52,7 @@ ASYNC_METHODS = {
     "acompare_and_set",
     "adelete",
     "adelete_many",
+    "aforget",
     "aget",
     "aget_many",
     "aincrement",
@@ -92,7 +94,7 @@ def test_a_store_has_these_methods_and_no_others() -> None:
         return {name for name in dir(kind) if not name.startswith("_")}
 
     assert public(keystead.Store) == STORE_METHODS | ASYNC_METHODS
-    assert public(keystead.Transaction) == STORE_METHODS - {"close", "closed", "sync", "transaction"}
+    assert public(keystead.Transaction) == STORE_METHODS - {"close", "closed", "forget", "sync", "transaction"}
 
 
 def test_every_public_method_says_what_it_does() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
 from benchmarks.scenarios import (
+    backup,
     checkpoint,
     cost,
     fairness,
@@ -32,4 +33,5 @@ SCENARIOS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "cost": cost.measure,
     "http": http.measure,
     "feed": feed.measure,
+    "backup": backup.measure,
 }

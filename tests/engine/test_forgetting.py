@@ -362,6 +362,33 @@ def test_a_filler_has_any_length_that_an_operation_has(length: int) -> None:
     assert not any(entry.zeros)
 
 
+def test_many_keys_are_forgotten_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each payload is decoded then, instead of looking for every key in it."""
+    monkeypatch.setattr("keystead.engine.forgetting.MOST_WORDS", 3)
+    life = Life()
+    keys = [b"forget-%d." % number for number in range(10)]
+    for key in [*keys, b"other"]:
+        life.engine.databases[0].keyspace.put(key, b"of " + key)
+        life.commit()
+    life.engine.request_checkpoint()
+    settle(life.engine)
+    assert forgotten(life.engine, *keys).operations == 20
+    assert files_with(life.disk, *keys) == set()
+    assert damage_in(life.disk) == []
+    assert state_of(life.restarted())[0] == {b"other": (b"of other", 0)}
+
+
+def test_what_a_checkpoint_left_that_was_killed_goes_too() -> None:
+    """It is in no manifest, and the next start would remove it; but it may have the key."""
+    life = Life()
+    life.write(1)
+    directory = Directory(PATH, life.disk)
+    with directory.create("checkpoint-0000000009.ckp.tmp") as left:
+        left.write_at(0, b"forget-me secret")
+    forgotten(life.engine, b"forget-me")
+    assert files_with(life.disk, b"secret") == set()
+
+
 # --- All lives -------------------------------------------------------------------------------------------------------
 
 
@@ -569,7 +596,7 @@ def flips(data: bytes) -> Iterator[bytes]:
 
 
 def test_every_flipped_bit_and_every_cut_of_a_rewritten_file_is_noticed() -> None:
-    """By `check`, and by a start when it reads the file."""
+    """By `check`, and by a start when it reads the file; in a manifest of version 3 as well."""
     life = Life()
     zero = life.engine.databases[0].keyspace
     zero.put(b"forget-me", b"secret")
@@ -586,6 +613,9 @@ def test_every_flipped_bit_and_every_cut_of_a_rewritten_file_is_noticed() -> Non
     read_at_start = {record.file for record in manifest_of(life.disk).current.segments}
     checkpoint = manifest_of(life.disk).current.checkpoint
     read_at_start.add(checkpoint.file if checkpoint else "")
+    for bad in [*flips(files["MANIFEST"]), *(files["MANIFEST"][:length] for length in range(len(files["MANIFEST"])))]:
+        with pytest.raises(OpenError):
+            opened(SimulatedDisk(Image.of({PATH: files | {"MANIFEST": bad}})))
     for name in revised:
         data = files[name]
         for bad in [*flips(data), *(data[:length] for length in range(len(data)))]:

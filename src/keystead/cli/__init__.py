@@ -27,6 +27,9 @@ COMMANDS: Final = {
     "check": Command("keystead.cli.check", "verify every checksum of a data directory"),
     "dump": Command("keystead.cli.json_lines", "write all data as JSON lines"),
     "load": Command("keystead.cli.json_lines", "read JSON lines into a data directory"),
+    "backup": Command("keystead.cli.backup", "copy a data directory elsewhere, once or continuously"),
+    "restore": Command("keystead.cli.restore", "make a data directory from a backup, as it was at a moment"),
+    "forget": Command("keystead.cli.forget", "erase keys and their past for good"),
     "user": Command("keystead.cli.users", "add, list and remove users; their passwords and tokens"),
     "compact": Command("keystead.cli.compact", "make a checkpoint now, so that the next start is quick"),
     "tls": Command("keystead.cli.tls", "make certificates to try TLS with"),
@@ -40,9 +43,9 @@ EXIT_CODES: Final = {
     2: "a command line that makes no sense",
     65: "damaged data, or data of an unknown format; nothing was changed",
     69: "another process listens on the port",
-    73: "the data directory cannot be created, read or written",
+    73: "the data directory, or the place of a backup, cannot be created, read or written",
     74: "the disk failed",
-    75: "another process holds the data directory",
+    75: "another process holds the data directory, or writes to the backup",
     78: "bad configuration",
 }
 

@@ -35,9 +35,10 @@ class CommandLine(argparse.ArgumentParser):
         self._settings = list(settings)
         self._add_settings()
 
-    def add_figure(self, option: str, default: int, description: str) -> None:
-        """An option whose value is a whole number above zero."""
-        self.own.add_argument(option, type=_positive, default=default, metavar="N", help=f"{description} [{default}]")
+    def add_figure(self, option: str, default: int | None, description: str) -> None:
+        """An option whose value is a whole number above zero; a default of None is no bound."""
+        shown = "all" if default is None else default
+        self.own.add_argument(option, type=_positive, default=default, metavar="N", help=f"{description} [{shown}]")
 
     def parse(self, arguments: list[str]) -> tuple[argparse.Namespace, Settings]:
         """The command's own options, and the settings from all sources."""

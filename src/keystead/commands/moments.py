@@ -29,7 +29,7 @@ _AGO = re.compile(r"-(?=[0-9])(?:[0-9]{1,9}(?:\.[0-9]{1,3})?[smhdw])+")
 _SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw])")
 _DAY = re.compile(r"(today|yesterday)(?:[ T](.+))?")
 _CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?")
-_DATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].+)?")
+_DATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].+)?")
 _LOST_PLUS = re.compile(r"(?<=[0-9]) (?=[0-9]{2}:?[0-9]{2}$)")
 """A plus sign that was a space in a query string: `…T10:15:00 02:00`."""
 
@@ -86,7 +86,7 @@ def _time_ms(text: str, now_ms: int, zone: tzinfo | None) -> int | None:
         return _on(today, text, zone)
     if match := _DATED.fullmatch(text):
         dated = _LOST_PLUS.sub("+", text) if match[1] and ":" in match[1] else text
-        return _milliseconds(datetime.fromisoformat(dated.replace("z", "Z")), zone)
+        return _milliseconds(datetime.fromisoformat(dated.upper()), zone)
     return None
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from keystead.embedded.codecs import Coding
     from keystead.embedded.shared_engine import SharedEngine
+    from keystead.execution.forgetting import Forgotten
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -182,6 +183,10 @@ class LocalStore(Store[K, V]):
     def closed(self) -> bool:
         """As Store."""
         return self._shared.closed
+
+    def forget(self, *keys: K) -> Forgotten:
+        """As Store. DiskFailure, DiskFull."""
+        return self._shared.forget([self._coding.key(key) for key in keys])
 
     def sync(self) -> None:
         """As Store. DiskFailure."""

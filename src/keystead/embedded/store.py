@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from keystead.embedded.changes import Moment, Seconds
     from keystead.embedded.transaction import Transaction
+    from keystead.execution.forgetting import Forgotten
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -48,6 +49,14 @@ class Store(Methods[K, V]):
     @abstractmethod
     def sync(self) -> None:
         """Return when every change so far is on disk, also with `fsync` "interval" and "never"."""
+
+    @abstractmethod
+    def forget(self, *keys: K) -> Forgotten:
+        """Delete keys and erase them and their past from every file; returns when they are gone.
+
+        KeysteadError when that cannot be done; the keys are deleted all the same. What it returns tells what may still
+        have them: backups, and files that were put aside.
+        """
 
     def __enter__(self) -> Self:
         return self
@@ -181,3 +190,9 @@ class Store(Methods[K, V]):
     async def aclear(self) -> None:
         """As `clear`."""
         await self._arun(self._calls.clear())
+
+    async def aforget(self, *keys: K) -> Forgotten:
+        """As `forget`."""
+        from asyncio import to_thread
+
+        return await to_thread(self.forget, *keys)

@@ -43,6 +43,10 @@ _decode_shard = msgspec.msgpack.Decoder(tuple[int, int, int, dict[bytes, bytes],
 _decode_end = msgspec.msgpack.Decoder(tuple[dict[int, int], int]).decode
 
 
+UNFINISHED = ".tmp"
+"""Behind the name of a checkpoint that is being written."""
+
+
 class Progress(NamedTuple):
     """How far a long piece of work is, in bytes."""
 
@@ -71,7 +75,7 @@ class CheckpointWriter:
 
     @property
     def _temporary(self) -> str:
-        return f"{self._name}.tmp"
+        return f"{self._name}{UNFINISHED}"
 
     def _append(self, data: bytes) -> None:
         self._file.write_at(self._record.length, data)

@@ -21,6 +21,7 @@ from keystead.engine.erasure import Erasure, Forgetting
 from keystead.engine.files import Directory, DirectoryLock, System
 from keystead.engine.format import COMMIT, MARK, PART
 from keystead.engine.history.transactions import floor_of
+from keystead.engine.keyspace import Keyspace
 from keystead.engine.log import Log, SyncTicket
 from keystead.engine.maintenance import Background, Maintenance, Retention, ThreadBackground
 from keystead.engine.opening import continue_store, create_store
@@ -106,6 +107,8 @@ class Engine:
         self.on_refusal_change: Callable[[], None] = lambda: None
         self.torn_bytes = 0
         self.failed: DiskFailure | None = None
+        self.forgets = 0
+        """How often keys were forgotten: what was read before the last time must not be put back."""
         self._bindings = Bindings(self.clock, self.turn, lambda: self.open_turn, lambda: self.durable_turn)
         self.databases = self._bindings.databases
         self.active_expire = True
@@ -235,6 +238,7 @@ class Engine:
         put anew.
         """
         self.end_turn()
+        self.forgets += 1
         others = [other.keyspace for other in self.databases if other is not database]
         found = [(keyspace, key, *keyspace.get_with_expiry(key)) for keyspace in others for key in keys]
         if not self.log.has_room(sum(len(value) for _, _, value, _ in found if value is not None)):
@@ -254,6 +258,14 @@ class Engine:
         self.end_group(start)
         self.end_turn()
         return self.maintenance.request_forgetting(Erasure(database.number, list(keys), through, system_prefix))
+
+    def hidden_keyspace(self) -> Keyspace:
+        """A keyspace that no database shows yet, to be filled and then shown by `show`, or let go."""
+        return self._bindings.hidden()
+
+    def show(self, database: Database, hidden: Keyspace) -> None:
+        """Let a database show a hidden keyspace. Nothing is recorded: a staged transaction says it in the log."""
+        self._bindings.show(database, hidden)
 
     def stage(self) -> Staged:
         """Begin a transaction whose operations come encoded and in pieces."""

@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
-from keystead.engine.keyspace import SYSTEM_KEYSPACE
 from keystead.engine.manifest import CheckpointRecord, Manifest, SegmentRecord
-from keystead.engine.operations import Bind, Filler
 
 
 class Erasure(msgspec.Struct):
@@ -19,22 +17,6 @@ class Erasure(msgspec.Struct):
     through: int
     system_prefix: bytes = b""
     """All keys of the system keyspace that begin with it are erased as well; none exists there. Empty: nothing is."""
-
-    def words(self) -> list[bytes]:
-        """Bytes without one of which no payload can have anything that is to be erased."""
-        return [*self.keys, self.system_prefix] if self.system_prefix else self.keys
-
-    def names(self, keyspace: int, key: bytes, keyspaces: set[int]) -> bool:
-        """Whether that key is to be erased; *keyspaces* are those that the database has shown."""
-        if keyspace == SYSTEM_KEYSPACE:
-            return bool(self.system_prefix) and key.startswith(self.system_prefix)
-        return keyspace in keyspaces and key in self.keys
-
-    def erases(self, operation: object, keyspaces: set[int]) -> bool:
-        """Whether that operation is on such a key."""
-        if isinstance(operation, Bind | Filler):
-            return False
-        return self.names(operation.keyspace, operation.key, keyspaces)  # type: ignore[attr-defined]
 
 
 class Rewritten(msgspec.Struct):
@@ -55,6 +37,10 @@ class Rewritten(msgspec.Struct):
         """Of all of them."""
         segments = sum(record.length or 0 for record in self.segments)
         return segments + sum(record.length for record in self.checkpoints)
+
+    def names(self) -> list[str]:
+        """Of the files."""
+        return [record.file for record in self.segments] + [record.file for record in self.checkpoints]
 
     def put_into(self, manifest: Manifest) -> None:
         """Let the manifest name these files."""

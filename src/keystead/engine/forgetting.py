@@ -10,7 +10,8 @@ import os
 import struct
 import sys
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,9 +34,9 @@ from keystead.engine.format import (
     Frame,
     encode_file_header,
     encode_frame,
-    segment_name,
 )
 from keystead.engine.history.transactions import FIRST_DATABASES
+from keystead.engine.keyspace import SYSTEM_KEYSPACE
 from keystead.engine.log import NO_SPACE
 from keystead.engine.operations import FILLER, Author, Bind, Entry, Group, Parts, decode_entries
 from keystead.engine.reading import WINDOW_BYTES, frames_in, read_header
@@ -43,45 +44,86 @@ from keystead.errors import DamagedData, KeysteadError
 
 if TYPE_CHECKING:
     from keystead.engine.files import File
-    from keystead.engine.manifest import CheckpointRecord, Manifest, SegmentRecord
+    from keystead.engine.manifest import Manifest, SegmentRecord
 
 REQUEST_LENGTH = struct.Struct("<I")
+MOST_WORDS = 16
+"""With more keys it is quicker to decode everything than to look for each of them before."""
 _BIND = b"\x93\x07"
 """How each bind begins."""
 _split = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
 
-def forget(directory: Directory, erasure: Erasure) -> Rewritten:
+def forget(
+    directory: Directory, erasure: Erasure, take: Callable[[Iterator[None]], object] = lambda steps: deque(steps, 0)
+) -> Rewritten:
     """Write what takes the place of the sealed files that hold what is to be erased; durable when this returns.
 
-    OSError, DamagedData; then what was written means nothing, and is overwritten by the next try.
+    *take* takes the steps of it. OSError, DamagedData; then what was written means nothing, and is removed here, by the
+    next try or the next start.
     """
+    rewritten = Rewritten()
+    take(rewriting(directory, erasure, rewritten))
+    return rewritten
+
+
+def rewriting(directory: Directory, erasure: Erasure, rewritten: Rewritten) -> Iterator[None]:
+    """The same in steps; what was written is put into *rewritten*."""
     manifest = manifests.load(directory)
     assert manifest is not None, "a store that is open has a manifest"
-    keyspaces = shown_keyspaces(directory, manifest, erasure)
-    rewritten = Rewritten()
-    for record in _sealed(manifest):
-        _rewrite_segment(directory, manifest.store_id, record, erasure, keyspaces, rewritten)
-    for generation in manifest.generations:
-        checkpoint = generation.checkpoint
-        if checkpoint is not None and checkpoint.sequence <= erasure.through + 1:
-            _rewrite_checkpoint(directory, manifest.store_id, checkpoint, erasure, keyspaces, rewritten)
+    shown: set[int] = set()
+    yield from find_keyspaces(directory, manifest, erasure, shown)
+    going = Going(erasure, shown)
+    try:
+        for record in _sealed(manifest):
+            yield from _rewrite_segment(directory, manifest.store_id, record, going, rewritten)
+        for generation in manifest.generations:
+            checkpoint = generation.checkpoint
+            if checkpoint is not None and checkpoint.sequence <= erasure.through + 1:
+                new = without_keys(directory, manifest.store_id, checkpoint, going.may_be_in, going.names)
+                rewritten.checkpoints += [new] if new is not None else []
+    except BaseException:  # the room is wanted, by others too
+        for name in rewritten.names():
+            directory.remove(name)
+        raise
     directory.sync()
-    return rewritten
 
 
 def _sealed(manifest: Manifest) -> list[SegmentRecord]:
     return [record for generation in manifest.generations for record in generation.segments if record.length]
 
 
+class Going:
+    """What is to be erased: keys of these *keyspaces*, which the database has shown, and of the system's."""
+
+    def __init__(self, erasure: Erasure, keyspaces: set[int]) -> None:
+        self.through = erasure.through
+        self._keyspaces = keyspaces
+        self._keys = frozenset(erasure.keys)
+        self._system_prefix = erasure.system_prefix
+        words = [*self._keys, *([erasure.system_prefix] if erasure.system_prefix else [])]
+        self._words = words if len(words) <= MOST_WORDS else None
+
+    def may_be_in(self, payload: bytes) -> bool:
+        """Whether it is worth while to decode that."""
+        return self._words is None or any(word in payload for word in self._words)
+
+    def names(self, keyspace: int, key: bytes) -> bool:
+        """Whether that key is among it."""
+        if keyspace == SYSTEM_KEYSPACE:
+            return bool(self._system_prefix) and key.startswith(self._system_prefix)
+        return keyspace in self._keyspaces and key in self._keys
+
+
 # --- Which keyspaces -------------------------------------------------------------------------------------------------
 
 
-def shown_keyspaces(directory: Directory, manifest: Manifest, erasure: Erasure) -> set[int]:
-    """The keyspaces that the database has shown, as far back as the log reaches and up to the erasure's end."""
+def find_keyspaces(directory: Directory, manifest: Manifest, erasure: Erasure, shown: set[int]) -> Iterator[None]:
+    """Put the keyspaces that the database has shown into *shown*, as far back as the log reaches and up to the
+    erasure's end."""
     first = manifest.generations[0].checkpoint
     databases = FIRST_DATABASES if first is None else read_databases(directory, manifest.store_id, first)
-    shown = {databases[erasure.database]}
+    shown.add(databases[erasure.database])
     for record in _sealed(manifest):
         with directory.open_to_read(record.file) as file:
             for block in _blocks(_frames(directory, file, manifest.store_id, record)):
@@ -93,7 +135,7 @@ def shown_keyspaces(directory: Directory, manifest: Manifest, erasure: Erasure) 
                         and entry.database == erasure.database
                         and sequence <= erasure.through
                     }
-    return shown
+                yield
 
 
 # --- Segments --------------------------------------------------------------------------------------------------------
@@ -171,33 +213,33 @@ def _rewrite_segment(
     directory: Directory,
     store_id: int,
     record: SegmentRecord,
-    erasure: Erasure,
-    keyspaces: set[int],
+    going: Going,
     rewritten: Rewritten,
-) -> None:
+) -> Iterator[None]:
     with directory.open_to_read(record.file) as file:
         frames: dict[int, bytes] = {}
         for block in _blocks(_frames(directory, file, store_id, record)):
-            payload, operations = _erased(block, erasure, keyspaces)
+            payload, operations = _erased(block, going)
             if payload != block.payload:
                 frames |= _encoded(int(record.salt, 16), block.frames, payload)
                 rewritten.operations += operations
+            yield
         if not frames:
             return
         header = _header(f"{directory.path}/{record.file}", file, store_id)
         frames[0] = encode_file_header(store_id, header._replace(version=ERASED_VERSION))
         revision = (record.revision or 0) + 1
-        name = segment_name(record.number, revision)
-        checksum = _copy(directory, file, record.length or 0, name, frames)
-    rewritten.segments.append(msgspec.structs.replace(record, revision=revision, checksum=checksum))
+        new = msgspec.structs.replace(record, revision=revision)
+        rewritten.segments.append(new)
+        yield from _copy(directory, file, new, frames)
 
 
-def _erased(block: Block, erasure: Erasure, keyspaces: set[int]) -> tuple[bytes, int]:
+def _erased(block: Block, going: Going) -> tuple[bytes, int]:
     """The block's payload with fillers for what is to be erased, and how many they are."""
     payload = block.payload
     if not block.sequence:
         return bytes(len(payload)), 0  # means nothing, and may end within an operation
-    if not any(word in payload for word in erasure.words()):
+    if not going.may_be_in(payload):
         return payload, 0
     raws = _split(payload)
     offset = len(payload) - sum(memoryview(raw).nbytes for raw in raws)
@@ -205,8 +247,11 @@ def _erased(block: Block, erasure: Erasure, keyspaces: set[int]) -> tuple[bytes,
     operations = 0
     for raw, (sequence, entry) in zip(raws, block.numbered(), strict=True):
         length = memoryview(raw).nbytes
-        is_operation = not isinstance(entry, Author | Group | Parts)
-        if is_operation and sequence <= erasure.through and erasure.erases(entry, keyspaces):
+        if (
+            sequence <= going.through
+            and not isinstance(entry, Author | Group | Parts | Bind)
+            and going.names(entry.keyspace, entry.key)
+        ):
             changed[offset : offset + length] = filler(length)
             operations += 1
         offset += length
@@ -244,42 +289,27 @@ def _encoded(salt: int, frames: list[Frame], payload: bytes) -> dict[int, bytes]
     return encoded
 
 
-def _copy(directory: Directory, source: File, length: int, name: str, changed: dict[int, bytes]) -> str:
-    """Write a copy, but for what is *changed* at these offsets; synced, though not its name. Its checksum."""
-    directory.remove(name)  # of a try that came to no end
+def _copy(directory: Directory, source: File, record: SegmentRecord, changed: dict[int, bytes]) -> Iterator[None]:
+    """Write the segment of that record, a copy but for what is *changed* at these offsets, and complete the record.
+
+    Synced at the end, though not its name; and on the way, for nobody else's sync shall wait for all of it.
+    """
+    length = record.length or 0
+    directory.remove(record.file)  # of a try that came to no end
     digest = xxh3_64()
-    with directory.create(name) as copy:
+    with directory.create(record.file) as copy:
         for offset in range(0, length, WINDOW_BYTES):
             copy.write_at(offset, source.read_at(offset, min(WINDOW_BYTES, length - offset)))
+            copy.sync()
+            yield
         for offset, data in changed.items():
             copy.write_at(offset, data)
+            yield
         for offset in range(0, length, WINDOW_BYTES):
             digest.update(copy.read_at(offset, min(WINDOW_BYTES, length - offset)))
+            yield
         copy.sync()
-    return digest.hexdigest()
-
-
-# --- Checkpoints -----------------------------------------------------------------------------------------------------
-
-
-def _rewrite_checkpoint(
-    directory: Directory,
-    store_id: int,
-    record: CheckpointRecord,
-    erasure: Erasure,
-    keyspaces: set[int],
-    rewritten: Rewritten,
-) -> None:
-    words = erasure.words()
-    new = without_keys(
-        directory,
-        store_id,
-        record,
-        lambda payload: any(word in payload for word in words),
-        lambda keyspace, key: erasure.names(keyspace, key, keyspaces),
-    )
-    if new is not None:
-        rewritten.checkpoints.append(new)
+    record.checksum = digest.hexdigest()
 
 
 # --- The process -----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import copy
 import errno
 import secrets
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from keystead.engine import manifest as manifests
 from keystead.engine.background import (
@@ -20,10 +20,12 @@ from keystead.engine.background import (
     Task,
     ThreadBackground,
 )
+from keystead.engine.checkpoint import UNFINISHED
 from keystead.engine.erasure import Erasure, Forgetting, Rewritten
 from keystead.engine.format import FILE_HEADER
 from keystead.engine.log import NO_SPACE, Log, Segment
 from keystead.engine.manifest import CheckpointRecord, Generation, Manifest, SegmentRecord
+from keystead.engine.retention import INDEX_SUFFIX, KeptHistory, Retention, kept_history
 from keystead.errors import DamagedData, DiskFailure
 
 if TYPE_CHECKING:
@@ -43,13 +45,6 @@ LEAST_RESERVE_BYTES = 1 << 20
 MOST_RESERVE_BYTES = 64 << 20
 """The reserve is a quarter larger than the last checkpoint, within these bounds: given up when a checkpoint or the next
 segment meets a full disk, for a checkpoint is what lets old files go."""
-
-
-class Retention(NamedTuple):
-    """How much history is kept beside the newest generation."""
-
-    max_age_ms: int
-    max_bytes: int
 
 
 class Maintenance:
@@ -105,6 +100,15 @@ class Maintenance:
     def working(self) -> bool:
         """Whether anything is under way or asked for."""
         return self._task is not None or self.busy or bool(self._forgettings)
+
+    @property
+    def forgetting(self) -> int:
+        """How many wishes to forget are not done yet."""
+        return len(self._forgettings)
+
+    def kept_history(self) -> KeptHistory:
+        """What is kept of the past."""
+        return kept_history(self._directory, self.manifest, self.retention)
 
     def request_checkpoint(self) -> None:
         """A checkpoint of everything committed so far, as soon as it can be made."""
@@ -190,7 +194,7 @@ class Maintenance:
             return self._forgetting_job(self._forgettings[0])
         if self._checkpoint_due():
             return self._checkpoint_job()
-        if self._expired_generations(self.manifest):
+        if self.retention.expired(self.manifest, self._clock.now_ms):
             return self._retention_job()
         if self._reserve_due():
             return self._reserve_job()
@@ -325,8 +329,9 @@ class Maintenance:
             manifests.store(directory, manifest)
             # Only after the manifest that names the others is durable; and only when they are gone it is forgotten.
             try:
-                for name in sorted(names - manifest.files()):
+                for name in sorted((names - manifest.files()) | set(_unfinished_checkpoints(directory))):
                     directory.remove(name)
+                    directory.remove(index_name(name))
             except OSError as error:  # no second try: what it would rewrite is rewritten. A start removes them.
                 raise DiskFailure(f"removing files of {directory.path}: {error.strerror}") from error
             directory.sync()
@@ -389,7 +394,7 @@ class Maintenance:
 
     def _retention_job(self) -> Callable[[], Callable[[], None]]:
         manifest, directory = copy.deepcopy(self.manifest), self._directory
-        dropped = self._expired_generations(manifest)
+        dropped = self.retention.expired(manifest, self._clock.now_ms)
 
         def job() -> Callable[[], None]:
             names = manifest.files()
@@ -402,19 +407,6 @@ class Maintenance:
             return lambda: self._replaced(manifest)
 
         return job
-
-    def _expired_generations(self, manifest: Manifest) -> int:
-        """How many of the oldest generations retention lets go; never the newest."""
-        old = manifest.generations[:-1]
-        oldest_ms = self._clock.now_ms - self.retention.max_age_ms
-        kept_bytes = sum(generation.stored_bytes() for generation in old)
-        dropped = 0
-        for generation in old:
-            if generation.last_ms() >= oldest_ms and kept_bytes <= self.retention.max_bytes:
-                break
-            kept_bytes -= generation.stored_bytes()
-            dropped += 1
-        return dropped
 
     def end_cleanly(self) -> None:
         """Everything acknowledged is durable and nothing more will be: let the manifest say so. DiskFailure.
@@ -436,6 +428,16 @@ class Maintenance:
         if self._task is not None and self._task.done:
             task, self._task = self._task, None
             self._take_in(task)
+
+
+def _unfinished_checkpoints(directory: Directory) -> list[str]:
+    """What processes left that were killed; now, in a job, none runs."""
+    return [name for name in directory.names() if name.endswith(f".ckp{UNFINISHED}")]
+
+
+def index_name(file: str) -> str:
+    """The name of a segment's index; of any other file that of nothing."""
+    return f"{file.rpartition('.')[0]}{INDEX_SUFFIX}"
 
 
 def begin_generation(manifest: Manifest, record: CheckpointRecord) -> None:

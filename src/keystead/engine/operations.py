@@ -104,6 +104,16 @@ class Filler(msgspec.Struct, array_like=True, tag=FILLER, gc=False, forbid_unkno
 
     zeros: bytes
 
+    @property
+    def keyspace(self) -> int:
+        """None that there is: whoever looks for a key's operations passes it over."""
+        return -1
+
+    @property
+    def key(self) -> bytes:
+        """None."""
+        return b""
+
 
 Change: TypeAlias = Put | PutExpiring | Delete | Expired | SetExpiry | Patch | Bind | Filler
 Keyed: TypeAlias = Put | PutExpiring | Delete | Expired | SetExpiry | Patch

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from keystead.errors import CommandError, KeysteadError, WriteRefused
+from keystead.engine.remembered import BACKUPS_NAME, remembered
+from keystead.errors import CommandError, DamagedData, KeysteadError, WriteRefused
 from keystead.execution.first_answers import PREFIX, clear_answers
 from keystead.execution.slow_log import MOST_ARGUMENT_BYTES
 
@@ -43,6 +44,8 @@ class Forgotten(msgspec.Struct, frozen=True):
     """How many files were rewritten."""
     bytes: int
     """How large they are."""
+    backups: tuple[str, ...] = ()
+    """Places to which the directory was backed up."""
     broken: tuple[str, ...] = ()
     """Files that a start or a repair has put aside."""
     logs: tuple[str, ...] = ()
@@ -74,8 +77,21 @@ def report(engine: Engine, forgetting: Forgetting, logs: tuple[str, ...] = ()) -
         raise NotForgotten(f"the keys are deleted, but their past could not be erased: {forgetting.failure}")
     broken = tuple(name for name in engine.directory.names() if name.endswith(BROKEN))
     return Forgotten(
-        forgetting.erasure.through, rewritten.operations, rewritten.files, rewritten.stored_bytes, broken, logs
+        forgetting.erasure.through,
+        rewritten.operations,
+        rewritten.files,
+        rewritten.stored_bytes,
+        _backups(engine),
+        broken,
+        logs,
     )
+
+
+def _backups(engine: Engine) -> tuple[str, ...]:
+    try:
+        return tuple(backup.place for backup in remembered(engine.directory))
+    except (DamagedData, OSError) as error:
+        return (f"unknown, for {BACKUPS_NAME} cannot be read: {error}",)
 
 
 # --- In a server -----------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from keystead.engine.history.asking import COMMAND, LENGTH, Request, decode_reply, framed
 from keystead.engine.history.questions import SHORT
@@ -219,20 +219,17 @@ class _Process(asyncio.SubprocessProtocol):
 
     @staticmethod
     def _stdin(transport: asyncio.SubprocessTransport) -> asyncio.WriteTransport:
-        stdin = transport.get_pipe_transport(0)
-        assert isinstance(stdin, asyncio.WriteTransport)
-        return stdin
+        return cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """As SubprocessProtocol."""
-        assert isinstance(transport, asyncio.SubprocessTransport)
-        self._transport = transport
+        self._transport = found = cast("asyncio.SubprocessTransport", transport)  # uvloop's is none by its type
         if self._over:
             self._kill()
             return
         unsent, self._unsent = self._unsent, []
         if unsent:
-            self._stdin(transport).write(b"".join(unsent))
+            self._stdin(found).write(b"".join(unsent))
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - there is one pipe to read
         """As SubprocessProtocol."""

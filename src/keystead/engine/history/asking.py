@@ -35,6 +35,10 @@ from keystead.engine.history.questions import (
     Page,
     RemovedKeys,
     Transactions,
+    UndoOutlined,
+    UndoOutlineOf,
+    UndoStepsFound,
+    UndoStepsOf,
     Unreadable,
     Value,
     ValueAt,
@@ -51,14 +55,36 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
 
     number: int
     until: int
-    question: HistoryOf | ValueAt | KeysAt | DifferencesBetween | RemovedKeys | Transactions | None
+    question: (
+        HistoryOf
+        | ValueAt
+        | KeysAt
+        | DifferencesBetween
+        | RemovedKeys
+        | Transactions
+        | UndoOutlineOf
+        | UndoStepsOf
+        | None
+    )
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
     """The outcome of the request of that number."""
 
     number: int
-    outcome: Changes | Value | Page | Differences | Gone | Log | Dropped | NotYet | Unreadable
+    outcome: (
+        Changes
+        | Value
+        | Page
+        | Differences
+        | Gone
+        | Log
+        | UndoOutlined
+        | UndoStepsFound
+        | Dropped
+        | NotYet
+        | Unreadable
+    )
 
 
 _encode = msgspec.msgpack.Encoder().encode

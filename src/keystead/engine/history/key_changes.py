@@ -7,6 +7,7 @@ back through the binds.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from keystead.engine.history.answers import KeyChange
@@ -36,10 +37,9 @@ def key_changes(log: RetainedLog, database: int, key: bytes, count: int, before:
     counted = 0
     state: State = None
     steps = _steps(log, database, key, last.sequence)
-    batch_steps = count + 1
     is_newest = True
     while counted < count:
-        batch = [step for step, _ in zip(steps, range(batch_steps), strict=False)]
+        batch = list(islice(steps, count + 1))
         if not batch and not is_newest:
             break
         changes, state = _told(log, database, key, batch, last.sequence)
@@ -57,9 +57,9 @@ def key_changes(log: RetainedLog, database: int, key: bytes, count: int, before:
     return found
 
 
-def latest_step(log: RetainedLog, database: int, key: bytes) -> Step | None:
-    """The last that touched the key, or what its database shows."""
-    return next(_steps(log, database, key, log.newest.sequence), None)
+def steps_of(log: RetainedLog, database: int, key: bytes) -> Iterator[Step]:
+    """What touched the key, or what its database shows; newest first."""
+    return _steps(log, database, key, log.newest.sequence)
 
 
 def _steps(log: RetainedLog, database: int, key: bytes, last: int) -> Iterator[Step]:

@@ -25,7 +25,14 @@ from keystead.engine.format import (
 from keystead.engine.history import segment_index
 from keystead.engine.history.frame_index import Found, FrameIndex, key_hash, offset_of, place_of
 from keystead.engine.history.tail_index import TailIndex
-from keystead.engine.history.transactions import Databases, PartGroups, Transaction, after, transactions
+from keystead.engine.history.transactions import (
+    FIRST_DATABASES,
+    Databases,
+    PartGroups,
+    Transaction,
+    after,
+    transactions,
+)
 from keystead.engine.operations import SYSTEM, Author, Bind, Change, Group, Keyed, Parts, decode_entries
 from keystead.engine.reading import FRAME_BYTES, WINDOW_BYTES, frames_in, read_frame, read_header
 from keystead.engine.view import ReplayError
@@ -254,14 +261,14 @@ class LogSegment:
             if frame.kind != COMMIT:
                 continue
             try:
-                for transaction in self._transactions(frame):
+                for transaction in self._transactions(frame, FIRST_DATABASES):
                     if transaction.sequence >= sequence:
                         yield transaction._replace(databases=databases)
                         databases = after(databases, transaction.operations)
             except (msgspec.DecodeError, ReplayError) as error:
                 raise DamagedData(self.path, frame.offset, f"its content makes no sense: {error}") from error
 
-    def _transactions(self, frame: Frame) -> Iterator[Transaction]:
+    def _transactions(self, frame: Frame, databases: Databases) -> Iterator[Transaction]:
         entries = decode_entries(frame.payload)
         groups = PartGroups()
         closed = place_of(frame.offset)
@@ -269,12 +276,12 @@ class LogSegment:
             for part in self.index.part_at.values():
                 if part.commit == closed:
                     groups.add(part.group, bytes(self._frame(part.place).payload))
-        return transactions(entries, frame.first_sequence, frame.time_ms, (), groups)
+        return transactions(entries, frame.first_sequence, frame.time_ms, databases, groups)
 
-    def committed_up_to(self, sequence: int) -> Iterator[Transaction]:
-        """The transactions of the commit frame that holds that one, up to it; without what databases showed."""
+    def committed_up_to(self, sequence: int, databases: Databases) -> Iterator[Transaction]:
+        """The transactions of the commit frame that holds that one, up to it; *databases* as they were before them."""
         frame = self.commit_of(sequence)
-        return (each for each in self._transactions(frame) if each.sequence <= sequence)
+        return (each for each in self._transactions(frame, databases) if each.sequence <= sequence)
 
 
 def _is_bind(change: Change) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from keystead.engine.history.answers import Behind, Moment, Removed
-from keystead.engine.history.key_changes import key_changes, latest_step
+from keystead.engine.history.key_changes import key_changes, steps_of
 from keystead.engine.history.view_at import keys_of
 from keystead.engine.operations import REMOVING, Bind, Change
 
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 
 class RecycleBin:
-    """Looks for removed keys that begin so.
-
-    *view_at* rebuilds a moment: what a flush has taken away is not in the log.
-    """
+    """Looks for removed keys that begin so. *view_at* rebuilds a moment: the log does not say what a flush takes."""
 
     def __init__(self, log: RetainedLog, view_at: Callable[[Moment], View], database: int, prefix: bytes) -> None:
         self._log = log
@@ -88,18 +85,17 @@ class RecycleBin:
     def _removed(self, touch: Touch, shown: int, key: bytes) -> Removed | None:
         """The key, when this is what removed it for good."""
         log, database = self._log, self._database
-        latest = latest_step(log, database, key)
-        if latest is not None and latest.bound is None and latest.touch.sequence != touch.sequence:
-            return None
-        changes = key_changes(log, database, key, 1, None)
-        last = changes[0] if changes else None
+        newest = log.newest.sequence
         was = log.find(shown, key, touch.sequence - 1)
-        if last is None or last.value is not None or was is None:
+        if was is None or log.find(log.databases_at(newest)[database], key, newest) is not None:
             return None
-        # An expiry that is no transaction of its own: the key went for good when another keyspace was shown.
-        unlogged = last.sequence is None and latest is not None and latest.bound is not None
-        if not unlogged and last.sequence != touch.sequence:
-            return None
-        if log.find(log.databases_at(log.newest.sequence)[database], key, log.newest.sequence) is not None:
-            return None
-        return Removed(key, database, touch.sequence, last.time_ms, last.operation, last.user, last.client, *was)
+        for step in steps_of(log, database, key):
+            if step.touch.sequence <= touch.sequence:
+                break
+            if log.find(step.keyspace, key, step.touch.sequence - 1) is not None:
+                return None  # it came back, and was removed later
+        changes = key_changes(log, database, key, 1, touch.sequence + 1)
+        told = next((change for change in changes if change.sequence == touch.sequence), None)
+        if told is None:  # its time was up, and nobody removed it before another keyspace was shown
+            return Removed(key, database, touch.sequence, was[1], "expired", "", "", *was)
+        return Removed(key, database, touch.sequence, told.time_ms, told.operation, told.user, told.client, *was)

@@ -33,7 +33,7 @@ def _replay(segment: LogSegment, view: View, moment: Moment) -> None:
     for frame in segment.frames():
         if frame.kind == COMMIT and frame.first_sequence + frame.number > moment.sequence + 1:
             if frame.first_sequence <= moment.sequence:  # it ends in the middle of a turn
-                for transaction in segment.committed_up_to(moment.sequence):
+                for transaction in segment.committed_up_to(moment.sequence, tuple(view.databases)):
                     view.commit(transaction.operations, transaction.sequence, 1, transaction.time_ms)
             return
         replay(frame, view, segment.path)

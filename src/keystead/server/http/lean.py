@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from keystead.commands.declaration import REGISTRY
-from keystead.server.http import batch, commands, forgetting, health, increments, keys, listing, metrics, upstash
+from keystead.server.http import (
+    batch,
+    commands,
+    forgetting,
+    health,
+    history,
+    increments,
+    keys,
+    listing,
+    metrics,
+    upstash,
+)
 from keystead.server.http.routes import Routes
 
 
 def lean_routes() -> Routes:
     """Every lean route."""
     return Routes(
-        exact=[*health.ROUTES, listing.ROUTE, metrics.ROUTE, batch.ROUTE, commands.ROUTE, *upstash.ROUTES],
-        prefixes=[keys.ROUTE, increments.ROUTE, forgetting.ROUTE],
+        exact=[
+            *health.ROUTES,
+            listing.ROUTE,
+            metrics.ROUTE,
+            batch.ROUTE,
+            commands.ROUTE,
+            *history.ROUTES,
+            *upstash.ROUTES,
+        ],
+        prefixes=[keys.ROUTE, increments.ROUTE, forgetting.ROUTE, history.HISTORY_ROUTE],
         by_name=upstash.BY_COMMAND,
         names=REGISTRY,
     )

@@ -8,6 +8,8 @@ import pytest
 
 from event_stream import EventStream
 from http_client import HttpConnection
+from keystead.engine.files import Directory
+from keystead.engine.remembered import remember
 from servers import HttpServer, running, start_keystead_http
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def test_over_http_it_is_a_post_of_the_key(server: HttpServer, http: HttpConnect
     redis.call("SET", "a/b", SECRET)
     told = http.ask("POST", "/v1/forget/a/b?db=3")
     assert told.status == 200
-    assert told.json.keys() == {"sequence", "operations", "files", "bytes", "broken", "logs"}
+    assert told.json.keys() == {"sequence", "operations", "files", "bytes", "backups", "broken", "logs"}
     assert files_with(server, SECRET) == []
     assert http.ask("GET", "/v1/keys/a/b").body == b"of another database"
     assert http.ask("GET", "/v1/forget/a/b").status == 405
@@ -194,11 +196,20 @@ def test_files_that_were_put_aside_and_logs_are_named(tmp_path: Path) -> None:
         start_keystead_http(tmp_path / "data", "--log-operations", "yes", "--operations-log-file", str(log))
     ) as server:
         (server.directory / "segment-0000000001.log.4096.broken").write_bytes(b"forget-me")
+        remember(Directory(str(server.directory)), "s3://bucket/shop", 5, 1_700_000_000_000)
         connection = server.connect()
         told = answer(connection.call("KS.FORGET", KEY))
         connection.close()
     assert [name.value for name in told["broken"]] == [b"segment-0000000001.log.4096.broken"]
+    assert [name.value for name in told["backups"]] == [b"s3://bucket/shop"]
     assert [name.value for name in told["logs"]] == [str(log).encode()]
+
+
+def test_a_list_of_backups_that_cannot_be_read_is_said(server: HttpServer, redis: SocketConnection) -> None:
+    """The keys are forgotten all the same."""
+    (server.directory / "BACKUPS").write_bytes(b"nonsense")
+    (said,) = answer(redis.call("KS.FORGET", KEY))["backups"]
+    assert b"BACKUPS cannot be read" in said.value
 
 
 def test_many_can_be_forgotten_at_a_time(redis: SocketConnection, server: HttpServer) -> None:
