@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from keystead.engine.engine import Engine
     from keystead.engine.keyspace import Keyspace
     from keystead.engine.restoring import State
+    from keystead.engine.staging import Staged
 
 KEYS = [b"k%d" % number for number in range(12)]
 VALUES = st.binary(max_size=3)
@@ -63,17 +64,18 @@ def state(keyspace: Keyspace, key: bytes) -> State:
     return None if value is None else (bytes(value), expires_at_ms)
 
 
-def restoration(keyspace: Keyspace, wanted: dict[bytes, State]) -> Restoration:
-    gathered = Restoration(keyspace)
+def restoration(engine: Engine, wanted: dict[bytes, State]) -> tuple[Staged, Restoration]:
+    keyspace = engine.databases[0].keyspace
+    staged = engine.stage()
+    gathered = Restoration(keyspace, staged)
     for key, wanted_state in wanted.items():
         now = state(keyspace, key)
         if now != wanted_state:
             gathered.add(key, now, wanted_state)
-    return gathered
+    return staged, gathered
 
 
-def committed(engine: Engine, gathered: Restoration) -> None:
-    staged = engine.stage()
+def committed(staged: Staged, gathered: Restoration) -> None:
     staged.add(encode_entries(list(gathered.operations())))
     gathered.expire_due()
     assert list(gathered.conflicts()) == []
@@ -128,10 +130,10 @@ def test_at_once_is_the_same_as_one_by_one(
         watches[engine] = {key: Watch() for key in KEYS}
         for key, watch in watches[engine].items():
             keyspace.watch(key, watch)
-    gathered = restoration(at_once.databases[0].keyspace, wanted)
+    staged, gathered = restoration(at_once, wanted)
     assert list(gathered.conflicts()) == []
     if len(gathered):
-        committed(at_once, gathered)
+        committed(staged, gathered)
     one_by_one(single.databases[0].keyspace, wanted)
     at_once.end_turn()
     single.end_turn()
@@ -151,9 +153,9 @@ def test_what_is_in_memory_is_what_a_start_finds(
     engine = opened(disk)
     make(engine, changes)
     engine.end_turn()
-    gathered = restoration(engine.databases[0].keyspace, wanted)
+    staged, gathered = restoration(engine, wanted)
     if len(gathered):
-        committed(engine, gathered)
+        committed(staged, gathered)
     make(engine, later)
     engine.end_turn()
     left = state_of(engine), engine.databases[0].keyspace.payload_bytes
@@ -174,7 +176,7 @@ def test_exactly_the_keys_that_were_changed_meanwhile_are_conflicts(
     make(engine, changes)
     keyspace = engine.databases[0].keyspace
     before = {key: state(keyspace, key) for key in wanted}
-    gathered = restoration(keyspace, wanted)
+    _, gathered = restoration(engine, wanted)
     concerned = {key for key in wanted if before[key] != wanted[key]}
     make(engine, meanwhile)
     changed = {key for key in concerned if state(keyspace, key) != before[key]}
@@ -188,7 +190,7 @@ def test_a_key_that_expires_meanwhile_is_logged_and_is_a_conflict() -> None:
     keyspace = engine.databases[0].keyspace
     keyspace.put(b"a", b"1", START_MS + 10)
     keyspace.put(b"b", b"1", START_MS + 10_000)
-    gathered = restoration(keyspace, {b"a": (b"2", 0), b"b": (b"2", 0)})
+    _, gathered = restoration(engine, {b"a": (b"2", 0), b"b": (b"2", 0)})
     clock.at_ms += 11
     engine.clock.refresh()
     gathered.expire_due()
@@ -205,10 +207,10 @@ def test_a_key_whose_time_was_up_already_is_no_conflict() -> None:
     keyspace.put(b"a", b"1", START_MS + 10)
     clock.at_ms += 11
     engine.clock.refresh()
-    gathered = restoration(keyspace, {b"a": (b"2", 0)})
+    staged, gathered = restoration(engine, {b"a": (b"2", 0)})
     gathered.expire_due()
     assert list(gathered.conflicts()) == []
-    committed(engine, gathered)
+    committed(staged, gathered)
     engine.close()
     engine = opened(disk, wall_ms=clock)
     assert state(engine.databases[0].keyspace, b"a") == (b"2", 0)
@@ -218,7 +220,7 @@ def test_a_key_whose_time_was_up_already_is_no_conflict() -> None:
 def test_nothing_is_given_that_is_to_stay_as_it_is() -> None:
     engine = opened(SimulatedDisk(EMPTY_DISK))
     with pytest.raises(AssertionError, match="nothing is to be done"):
-        Restoration(engine.databases[0].keyspace).add(b"a", None, None)
+        Restoration(engine.databases[0].keyspace, engine.stage()).add(b"a", None, None)
 
 
 def test_thousands_of_keys_with_expiries_come_and_go() -> None:
@@ -232,7 +234,7 @@ def test_thousands_of_keys_with_expiries_come_and_go() -> None:
             keyspace.put(key, b"old", START_MS + draw.choice([40, 50]) * 1000 if number % 2 else 0)
         wanted[key] = None if number % 5 == 0 else (b"new", START_MS + 90_000 if number % 7 else 0)
     engine.end_turn()
-    committed(engine, restoration(keyspace, wanted))
+    committed(*restoration(engine, wanted))
     assert {key: state(keyspace, key) for key in wanted} == wanted
     assert keyspace.index is not None
     assert not keyspace.index.ready
@@ -240,3 +242,29 @@ def test_thousands_of_keys_with_expiries_come_and_go() -> None:
         keyspace.index.merge()
     assert keyspace.index.range(limit=10_000) == sorted(keyspace.keys())
     assert len(keyspace.index) == len(keyspace)
+
+
+def test_what_one_transaction_restores_is_a_conflict_of_another() -> None:
+    engine = opened(SimulatedDisk(EMPTY_DISK))
+    first, second = (restoration(engine, {b"a": (value, 0), b"b": None}) for value in (b"1", b"2"))
+    committed(*first)
+    second[1].expire_due()
+    assert list(second[1].conflicts()) == [b"a"]
+
+
+def test_a_key_that_was_given_a_life_meanwhile_that_is_over_is_logged_as_expired() -> None:
+    clock = HandClock()
+    disk = SimulatedDisk(EMPTY_DISK)
+    engine = opened(disk, wall_ms=clock)
+    staged, gathered = restoration(engine, {b"a": (b"2", 0)})
+    engine.databases[0].keyspace.put(b"a", b"1", START_MS + 10)
+    engine.end_turn()
+    clock.at_ms += 11
+    engine.clock.refresh()
+    committed(staged, gathered)
+    assert engine.expired_keys == 1
+    left = state_of(engine)
+    engine.close()
+    engine = opened(disk, wall_ms=clock)
+    assert state_of(engine) == left
+    engine.close()

@@ -98,6 +98,8 @@ class Engine:
         self.clock = Clock(wall_ms)
         self.turn = OpenTurn()
         self.ops = self.turn.ops
+        self.staged: list[Staged] = []
+        """Transactions whose parts are being written."""
         self.holds_staged_parts = False
         """The open turn commits parts that were written before it; looked at for followers only."""
         self.open_turn = 1
@@ -284,6 +286,8 @@ class Engine:
         if self.failed is not None:
             raise self.failed
         log = self.log
+        for staged in self.staged:
+            staged.note(self.ops)
         encoded = self.turn.encode()
         transactions, parts, payload = encoded
         frames = [(COMMIT, payload, transactions)]
@@ -298,8 +302,8 @@ class Engine:
             self.failed = failure
             raise
         if self._tail is not None:
-            staged, self.holds_staged_parts = self.holds_staged_parts, False
-            self._tail.committed(turn, log.next_sequence, now_ms, self._bindings.shown, encoded, staged=staged)
+            elsewhere, self.holds_staged_parts = self.holds_staged_parts, False
+            self._tail.committed(turn, log.next_sequence, now_ms, self._bindings.shown, encoded, staged=elsewhere)
         log.next_sequence += transactions
         self._idle_steps = 0
         if written:

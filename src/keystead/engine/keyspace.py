@@ -207,6 +207,10 @@ class Keyspace:
     get_with_expiry = _live
     """Like `get`, with the key's expiry in milliseconds of Unix time (0: none)."""
 
+    def is_due(self, expires_at_ms: int) -> bool:
+        """Whether that moment has come."""
+        return expires_at_ms <= self._clock.now_ms
+
     def __contains__(self, key: bytes) -> bool:
         return self.get(key) is not None
 

@@ -7,8 +7,7 @@ the states come from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import repeat
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from keystead.engine.expiries import drop_expiries, set_expiries, set_expiry
@@ -17,34 +16,21 @@ from keystead.engine.operations import DELETE, PUT, PUT_EXPIRING
 if TYPE_CHECKING:
     from keystead.engine.before_images import BeforeImages, Image
     from keystead.engine.keyspace import Keyspace
-    from keystead.engine.values import Value
+    from keystead.engine.staging import Staged
 
 State: TypeAlias = tuple[bytes, int] | None
 """Value and expiry (0: none); None: no such key."""
 
 _ABSENT: Final[Image] = (None, 0)
+_NEVER: Final = 1 << 64
 
 
 class _Shard:
-    """What is to become of some keys of one shard. The first lists are parallel."""
+    """What is to become of some keys of one shard."""
 
-    __slots__ = (
-        "came",
-        "delete",
-        "expected",
-        "expected_expiries",
-        "expiries",
-        "growth",
-        "has_patched",
-        "keys",
-        "put",
-        "without_expiry",
-    )
+    __slots__ = ("came", "delete", "expiries", "growth", "has_patched", "put", "without_expiry")
 
     def __init__(self) -> None:
-        self.keys: list[bytes] = []
-        self.expected: list[bytes | None] = []
-        self.expected_expiries: list[int] = []
         self.put: dict[bytes, bytes] = {}
         self.expiries: dict[bytes, int] = {}
         """Of those put; the others have none."""
@@ -52,17 +38,14 @@ class _Shard:
         """Those that have an expiry, and will have none."""
         self.delete: list[bytes] = []
         self.came: list[bytes] = []
-        """Those put that are not expected to be there."""
+        """Those put that are not there."""
         self.growth = 0
         """Of all keys and values, in bytes."""
         self.has_patched = False
-        """One of the strings was patched in place, as the last look for conflicts has shown."""
+        """One of the strings was patched in place."""
 
     def add(self, key: bytes, expected: Image, wanted: State) -> None:
         value, had_until_ms = expected
-        self.keys.append(key)
-        self.expected.append(value)  # type: ignore[arg-type]  # a state's value is bytes
-        self.expected_expiries.append(had_until_ms)
         if value is not None:
             self.growth -= len(key) + len(value)
         expires_at_ms = 0
@@ -78,29 +61,21 @@ class _Shard:
         elif had_until_ms:
             self.without_expiry.append(key)
 
-    def expiries_in(self, keyspace: Keyspace, i: int) -> list[int] | None:
-        """The expiries that the keys have now; None when they have none."""
-        expires = keyspace.expires[i]
-        if expires is None or expires.slots.keys().isdisjoint(self.keys):
-            return None
-        slot_of, times = expires.slots.get, expires.times
-        return [0 if (slot := slot_of(key)) is None else times[slot] for key in self.keys]
-
-    def is_as_expected(self, values: list[Value | None], expiries: list[int] | None) -> bool:
-        # Quick, for mostly these are the very objects that were met while gathering.
-        if values != self.expected:
-            return False
-        return expiries == self.expected_expiries if expiries else not any(self.expected_expiries)
-
 
 class Restoration:
-    """Keys, the state that each is expected to have, and the one that it is to have."""
+    """Keys, the state that each is expected to have, which is the one it has when it is added, and the one that it is
+    to have."""
 
-    def __init__(self, keyspace: Keyspace) -> None:
+    def __init__(self, keyspace: Keyspace, staged: Staged) -> None:
+        """*staged* is the transaction that says the same; what is changed while it is open is known to it."""
         self.keyspace = keyspace
+        self._staged = staged
         self._shards: dict[int, _Shard] = {}
         self._images: BeforeImages = {}
         """What each key is expected to have: so what the change will replace."""
+        self._expiring: list[bytes] = []
+        """Those expected to have an expiry, and those whose time was up already."""
+        self._next_expiry_ms = _NEVER
 
     def __len__(self) -> int:
         return len(self._images)
@@ -114,6 +89,12 @@ class Restoration:
             shard = self._shards[i] = _Shard()
         image = self._images[key] = expected or _ABSENT
         shard.add(key, image, wanted)
+        there = self.keyspace.shards[i].get(key)
+        if type(there) is bytearray:
+            shard.has_patched = True
+        if image[1] or (expected is None and there is not None):
+            self._expiring.append(key)
+            self._next_expiry_ms = min(self._next_expiry_ms, image[1] or 1)
 
     def operations(self) -> Iterator[tuple[object, ...]]:
         """What it does, as the log says it."""
@@ -132,32 +113,31 @@ class Restoration:
     def expire_due(self) -> None:
         """Let those of the keys expire whose time is up, recorded as ever: so that no change meets an expired key."""
         keyspace = self.keyspace
-        for i, shard in self._shards.items():
-            expiries = shard.expiries_in(keyspace, i)
-            if expiries is None:
-                continue
-            by_time = sorted(((at_ms, key) for at_ms, key in zip(expiries, shard.keys, strict=True) if at_ms))
-            for _, key in by_time:
-                if keyspace.get(key) is not None:
-                    break  # the others have longer still
-                keyspace.delete(key)  # which says that it has expired
+        if keyspace.is_due(self._next_expiry_ms):
+            self._expire(self._expiring)
+        self._expire(self._images.keys() & self._staged.changed_keys())
+
+    def _expire(self, keys: Iterable[bytes]) -> None:
+        keyspace = self.keyspace
+        for key in keys:
+            if keyspace.get(key) is None:
+                keyspace.delete(key)  # which says that it has expired, if it is there
 
     def conflicts(self) -> Iterator[bytes]:
         """The keys whose state is not what is expected. To be called after `expire_due`, within the same turn."""
-        keyspace = self.keyspace
-        for i, shard in self._shards.items():
-            values: list[Value | None] = list(map(keyspace.shards[i].get, shard.keys))
-            expiries = shard.expiries_in(keyspace, i)
-            shard.has_patched = bytearray in set(map(type, values))
-            if not shard.is_as_expected(values, expiries):
-                now = zip(values, expiries or repeat(0), strict=False)
-                then = zip(shard.expected, shard.expected_expiries, strict=True)
-                yield from (key for key, is_, was in zip(shard.keys, now, then, strict=False) if is_ != was)
+        # Nobody has touched the others: to look at every key would stop the loop for longer than to change them.
+        for key in self._images.keys() & self._staged.changed_keys():
+            if self.keyspace.get_with_expiry(key) != self._images[key]:
+                yield key
 
     def apply(self) -> None:
         """Change memory, watchers told, nothing recorded. To be called when `conflicts` has found none, within the same
         turn; once."""
         keyspace = self.keyspace
+        self._staged.tell_others(self._images)
+        if keyspace.watched:
+            for key in keyspace.watched.keys() & self._images.keys():
+                keyspace.touch(key)
         # The images first, then the values, then the expiries: `Keyspace.peek` relies on it.
         self._keep_images()
         with keyspace.unrecorded():
@@ -166,10 +146,6 @@ class Restoration:
                     _change_one_by_one(keyspace, shard)  # for the way back to their images is walked with care
                 else:
                     _change_at_once(keyspace, i, shard)
-        if keyspace.watched:
-            for shard in self._shards.values():
-                for key in keyspace.watched.keys() & shard.keys:
-                    keyspace.touch(key)
 
     def _keep_images(self) -> None:
         # The older image of a key wins. There are many images here, and few that were kept before: those join these.

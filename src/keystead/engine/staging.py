@@ -9,14 +9,19 @@ memory as they do, within the same turn.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
 
 from keystead.engine.format import PART
 from keystead.engine.operations import PARTS
+from keystead.engine.turns import PART_BYTES
 from keystead.errors import DiskFull, WriteRefused
 
 if TYPE_CHECKING:
     from keystead.engine.engine import Engine
+
+_KEY: Final = itemgetter(2)
 
 
 class Staged:
@@ -27,19 +32,21 @@ class Staged:
         self._engine = engine
         self._group = engine.turn.take_part()
         self._length = 0
-        self._ended = False
+        self._changed: set[object] = set()
         engine.log.staged += 1
+        engine.staged.append(self)
 
     def add(self, piece: bytes) -> None:
-        """The next piece of the transaction's operations, encoded as an array. WriteRefused when there is no room;
-        DiskFailure. Either way the transaction is given up."""
+        """The next piece of the transaction's operations, encoded as an array, in as many part frames as it takes.
+        WriteRefused when there is no room; DiskFailure. Either way the transaction is given up."""
         engine = self._engine
         try:
             if engine.refusal is not None:
                 raise WriteRefused(engine.refusal)
             if not engine.log.has_room(len(piece)):
                 raise DiskFull("there is no room for it in the log")
-            engine.append_outside_turns(PART, piece, self._group)
+            for at in range(0, len(piece), PART_BYTES):
+                engine.append_outside_turns(PART, piece[at : at + PART_BYTES], self._group)
         except BaseException:
             self.give_up()
             raise
@@ -60,6 +67,23 @@ class Staged:
 
     def give_up(self) -> None:
         """It will not be committed, or has been: the segment may be changed again."""
-        if not self._ended:
-            self._ended = True
+        if self in self._engine.staged:
+            self._engine.staged.remove(self)
             self._engine.log.staged -= 1
+
+    # --- What others do meanwhile ------------------------------------------------------------------------------------
+
+    def note(self, operations: list[tuple[Any, ...]]) -> None:
+        """These were recorded. (What stands where others have their key is a number in those that have none.)"""
+        self._changed.update(map(_KEY, operations))
+
+    def changed_keys(self) -> set[object]:
+        """The keys that were changed since this was begun, in whatever database; perhaps a few more."""
+        self.note(self._engine.ops)
+        return self._changed
+
+    def tell_others(self, keys: Iterable[bytes]) -> None:
+        """This one changes these keys, which nothing records."""
+        for other in self._engine.staged:
+            if other is not self:
+                other._changed.update(keys)

@@ -222,7 +222,7 @@ class _Plan:
                 return
             restoration = self._changed.get(step.database)
             if restoration is None:
-                restoration = self._changed[step.database] = Restoration(database.keyspace)
+                restoration = self._changed[step.database] = Restoration(database.keyspace, self._staged)
             restoration.add(step.key, now, wanted)
         self.restored += 1
         self._growth += len(step.before or b"") - len(step.after or b"")
