@@ -13,9 +13,11 @@ from workload import EMPTY_DISK
 from keystead.engine.engine import Engine
 from keystead.engine.history.questions import Answerer
 from keystead.engine.operations import Author
-from keystead.engine.undoing import CannotUndo, Conflicting, Conflicts, Undone, drive, undo
+from keystead.engine.undoing import CannotUndo, Conflicting, Conflicts, Undoing, Undone, drive, undo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from keystead.engine.history.questions import Outcome, Question
 
 pytestmark = pytest.mark.usefixtures("small_sizes")
@@ -373,3 +375,70 @@ def _as_put_back(before: list[dict[bytes, tuple[bytes, int]]], undone: Undone) -
     for database, key in undone.without_expiry:
         expected[database][key] = (expected[database][key][0], 0)
     return expected
+
+
+def stepped(store: Store, undoing: Undoing, meanwhile: Callable[[], None]) -> Undone:
+    """The undoing, with something else happening once, where others may go on."""
+    waiting = [meanwhile]
+    answer = store._answerer(None)
+    outcome: Outcome | None = None
+    while True:
+        try:
+            question = undoing.send(outcome)
+        except StopIteration as end:
+            undone: Undone = end.value
+            return undone
+        outcome = answer(question) if question is not None else None
+        if question is None and waiting:
+            waiting.pop()()
+
+
+@pytest.mark.parametrize("rebind", ["flush", "swap"])
+def test_a_database_that_is_flushed_or_swapped_while_an_undo_is_prepared_is_looked_at_anew(
+    store: Store, rebind: str
+) -> None:
+    """The keyspace that was looked at had been freed by then, and the commit failed at it."""
+    put(store, b"a", b"b")
+    gone = delete(store, b"a", b"b")
+    put(store, b"other")
+    put(store, b"elsewhere", database=1)
+    engine = store.engine
+
+    def rebound() -> None:
+        if rebind == "flush":
+            engine.flush(engine.databases[0])
+        else:
+            engine.swap(*engine.databases[:2])
+        store.turn()
+
+    assert stepped(store, undo(engine, gone, "refuse", ADA), rebound).restored == 2
+    assert {b"a", b"b"} <= store.state().keys()
+    assert b"other" not in store.state()
+    left = store.states()
+    store.reopen()
+    assert store.states() == left
+
+
+@pytest.mark.parametrize("end", ["refused", "nothing", "abandoned"])
+def test_an_undo_that_comes_to_nothing_lets_the_log_go_on_to_its_next_segment(store: Store, end: str) -> None:
+    """Its transaction stayed open, and the segment would have grown for ever."""
+    put(store, b"a", b"b")
+    gone = delete(store, b"a", b"b")
+    if end == "abandoned":
+        undoing, outcome, question = undo(store.engine, gone, "refuse", ADA), None, True
+        answer = store._answerer(None)
+        while question is not None:
+            question = undoing.send(outcome)
+            outcome = answer(question) if question is not None else None
+        assert store.engine.log.staged
+        undoing.close()
+    elif end == "nothing":
+        put(store, b"a", b"b")
+        with pytest.raises(CannotUndo):
+            store.undo(gone)
+    else:
+        put(store, b"a", value=b"another")
+        with pytest.raises(Conflicting):
+            store.undo(gone)
+    assert not store.engine.log.staged
+    assert not store.engine.staged

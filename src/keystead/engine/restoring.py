@@ -89,7 +89,8 @@ class Restoration:
             shard = self._shards[i] = _Shard()
         image = self._images[key] = expected or _ABSENT
         shard.add(key, image, wanted)
-        there = self.keyspace.shards[i].get(key)
+        # (A database that was flushed meanwhile has left a keyspace without shards behind: no commit will follow.)
+        there = self.keyspace.shards[i].get(key) if self.keyspace.shards else None
         if type(there) is bytearray:
             shard.has_patched = True
         if image[1] or (expected is None and there is not None):

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from keystead.engine import turns
 from keystead.engine.format import PART
 from keystead.engine.operations import PARTS
-from keystead.engine.turns import PART_BYTES
 from keystead.errors import DiskFull, WriteRefused
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class Staged:
                 raise WriteRefused(engine.refusal)
             if not engine.log.has_room(len(piece)):
                 raise DiskFull("there is no room for it in the log")
-            for at in range(0, len(piece), PART_BYTES):
-                engine.append_outside_turns(PART, piece[at : at + PART_BYTES], self._group)
+            for at in range(0, len(piece), turns.PART_BYTES):
+                engine.append_outside_turns(PART, piece[at : at + turns.PART_BYTES], self._group)
         except BaseException:
             self.give_up()
             raise

@@ -95,12 +95,12 @@ def undo(
     steps = yield from _steps(sequence, check)
     for _ in range(ATTEMPTS):
         plan = _Plan(engine, steps, set(outline.emptied), conflicts)
-        yield from plan.gather()
-        if plan.conflicts and conflicts == "refuse":
-            raise Conflicting(plan.conflicts[:CONFLICTS_NAMED], len(plan.conflicts))
-        if not plan.restored and not plan.hidden:
-            raise CannotUndo("there is nothing to undo: all its keys are as they were before it")
-        try:
+        try:  # from here on: as long as it is not given up, the log stays in its segment
+            yield from plan.gather()
+            if plan.conflicts and conflicts == "refuse":
+                raise Conflicting(plan.conflicts[:CONFLICTS_NAMED], len(plan.conflicts))
+            if not plan.restored and not plan.hidden:
+                raise CannotUndo("there is nothing to undo: all its keys are as they were before it")
             yield from plan.stage()
             if engine.forgets != forgets:
                 raise CannotUndo("a key was forgotten meanwhile: try again")
@@ -262,6 +262,8 @@ class _Plan:
         engine = self._engine
         engine.clock.refresh()
         changed = self._changed.values()
+        if any(engine.databases[number].keyspace is not each.keyspace for number, each in self._changed.items()):
+            return False  # flushed or swapped meanwhile
         for restoration in changed:
             restoration.expire_due()
         if not self._still_holds():
@@ -278,8 +280,4 @@ class _Plan:
     def _still_holds(self) -> bool:
         if any(len(database.keyspace) for database in self._replaced):
             return False
-        return all(
-            self._engine.databases[number].keyspace is restoration.keyspace
-            and next(restoration.conflicts(), None) is None
-            for number, restoration in self._changed.items()
-        )
+        return all(next(restoration.conflicts(), None) is None for restoration in self._changed.values())
