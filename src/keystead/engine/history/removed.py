@@ -73,7 +73,7 @@ class RecycleBin:
     def _may_remove(self, change: Change) -> bool:
         if isinstance(change, Bind):
             return change.database == self._database
-        return type(change) in REMOVING and change.key.startswith(self._prefix)  # type: ignore[union-attr]  # these have one
+        return type(change) in REMOVING and change.key.startswith(self._prefix)
 
     def _keys(self, touch: Touch, shown: int) -> list[bytes]:
         keys = {each.key for each in touch.operations if not isinstance(each, Bind) and each.keyspace == shown}
