@@ -100,7 +100,8 @@ def undo(
             if plan.conflicts and conflicts == "refuse":
                 raise Conflicting(plan.conflicts[:CONFLICTS_NAMED], len(plan.conflicts))
             if not plan.restored and not plan.hidden:
-                raise CannotUndo("there is nothing to undo: all its keys are as they were before it")
+                others = ", or were changed since" if plan.conflicts else ""
+                raise CannotUndo(f"there is nothing to undo: all its keys are as they were before it{others}")
             yield from plan.stage()
             if engine.forgets != forgets:
                 raise CannotUndo("a key was forgotten meanwhile: try again")
