@@ -22,6 +22,8 @@ from workload import (
     STEPS_ON_A_FULL_DISK,
     STEPS_WITH_CHOICES,
     STEPS_WITH_FORGETTING,
+    STEPS_WITH_RESTORING,
+    STEPS_WITH_RESTORING_ON_A_FULL_DISK,
     Moment,
     Workload,
     moment_of,
@@ -170,6 +172,13 @@ def test_a_power_loss_on_a_full_disk_is_no_worse(seeded: Seed) -> None:
 def test_a_power_loss_while_keys_are_forgotten_is_no_worse(seeded: Seed) -> None:
     """Files that are rewritten, and others in their place."""
     lose_power_everywhere("always", STATES // 10, FIRST_SEED + 800_000_000, seeded, STEPS_WITH_FORGETTING)
+
+
+@pytest.mark.usefixtures("small_sizes")
+@pytest.mark.parametrize("steps", [STEPS_WITH_RESTORING, STEPS_WITH_RESTORING_ON_A_FULL_DISK], ids=["room", "full"])
+def test_a_power_loss_leaves_all_of_a_staged_transaction_or_nothing(steps: Steps, seeded: Seed) -> None:
+    """Its parts are written over many turns, some of them proven durable, before one frame commits them."""
+    lose_power_everywhere("always", STATES // 10, FIRST_SEED + 900_000_000, seeded, steps)
 
 
 def lose_power_everywhere(fsync: Fsync, states: int, seed: int, seeded: Seed, steps: Steps = STEPS) -> None:

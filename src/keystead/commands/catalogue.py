@@ -26,6 +26,7 @@ from keystead.commands import (
     slow_log,
     strings,
     transactions,
+    undoing,
 )
 from keystead.commands.declaration import REGISTRY
 
@@ -40,6 +41,7 @@ FAMILIES = (
     scanning,
     databases,
     history,
+    undoing,
     forgetting,
     connection,
     acl,

@@ -98,7 +98,7 @@ def ks_moment(session: Session, moment: bytes) -> bytes | Promise:
     def reply(answer: Found) -> object:
         return _moment(answer.moment)
 
-    return _ask(session, MomentOf(_at(session, moment)), reply)
+    return _ask(session, MomentOf(moment_argument(session, moment)), reply)
 
 
 @history_command(
@@ -108,7 +108,7 @@ def ks_moment(session: Session, moment: bytes) -> bytes | Promise:
     summary="Returns the value that a key had at a moment.",
 )
 def ks_get(session: Session, key: bytes, moment: bytes) -> bytes | Promise:
-    question = ValueAt(session.db.number, key, _at(session, moment))
+    question = ValueAt(session.db.number, key, moment_argument(session, moment))
 
     def reply(answer: Value) -> object:
         return answer.value
@@ -131,7 +131,7 @@ def ks_keys(
     count: int = DEFAULT_COUNT,
     values: bool = False,
 ) -> bytes | Promise:
-    question = KeysAt(session.db.number, _at(session, moment), prefix, after, _bounded(count), values)
+    question = KeysAt(session.db.number, moment_argument(session, moment), prefix, after, _bounded(count), values)
 
     def reply(answer: Page, items: list[Item], following: object) -> object:
         shown = [[key, value, expires_at_ms or None] for key, value, expires_at_ms in items]
@@ -159,7 +159,7 @@ def ks_diff(
     count: int = DEFAULT_COUNT,
     after: bytes | None = None,
 ) -> bytes | Promise:
-    earlier, later = _at(session, from_), _at(session, to)
+    earlier, later = moment_argument(session, from_), moment_argument(session, to)
     question = DifferencesBetween(session.db.number, earlier, later, prefix, after, _bounded(count))
 
     def reply(answer: Differences, items: list[Difference], following: object) -> object:
@@ -209,7 +209,7 @@ def ks_log(
     db: int | None = None,
 ) -> bytes | Promise:
     """From the oldest on that is kept; FROM a sequence number or a time. Of every database unless told otherwise."""
-    start = None if from_ is None else _at(session, from_)
+    start = None if from_ is None else moment_argument(session, from_)
     name = None if author is None else author.decode("utf-8", "replace")
     question = Transactions(start, _bounded(count), prefix, name, db)
 
@@ -229,7 +229,7 @@ def _ask(session: Session, question: questions.Question, reply: Callable[[Any], 
 
     def start(done: Done) -> None:
         def answered(outcome: questions.Outcome | None) -> None:
-            failure = _failure(outcome)
+            failure = failure_of(outcome)
             done(failure if failure is not None else session.encode(reply(outcome)))
 
         calling_off.append(executor.historian.ask(question, answered))
@@ -254,7 +254,7 @@ def _gather(
             calling_off[:] = [executor.historian.ask(asked, answered)]
 
         def answered(outcome: Any) -> None:
-            failure = _failure(outcome)
+            failure = failure_of(outcome)
             if failure is not None:
                 done(failure)
             elif gathering.add(outcome):
@@ -331,7 +331,7 @@ def _place_behind(item: Any) -> object:
     return item.key
 
 
-def _failure(outcome: questions.Outcome | None) -> CommandError | None:
+def failure_of(outcome: questions.Outcome | None) -> CommandError | None:
     """The error for what is no answer."""
     match outcome:
         case None:
@@ -352,7 +352,7 @@ def _failure(outcome: questions.Outcome | None) -> CommandError | None:
 # --- What was asked --------------------------------------------------------------------------------------------------
 
 
-def _at(session: Session, text: bytes) -> questions.At:
+def moment_argument(session: Session, text: bytes) -> questions.At:
     """The moment that an argument names."""
     try:
         at = read_moment(text.decode("utf-8", "replace"), session.engine.clock.now_ms)

@@ -99,14 +99,13 @@ class Bindings:
         old = database.keyspace
         if not len(old):
             return
-        self._expired_in_replaced += old.expired_keys
         new = self._new_keyspace(self._new_keyspace_id())
         if old.index is not None:
             new.index = KeyIndex()
             for _ in new.build_index():  # of no keys, at once
                 pass
-        self._replaced.append((self._open_turn(), old))
-        self._bind(database, new)
+        self.show(database, new)
+        self._turn.record((BIND, database.number, new.id))
 
     def _new_keyspace_id(self) -> int:
         number = self._next_keyspace
@@ -136,18 +135,31 @@ class Bindings:
         self._show(other, first, shown_second)
         self._turn.end_group(start)
 
-    def _bind(self, database: Database, new: Keyspace) -> None:
+    def hidden(self) -> Keyspace:
+        """A keyspace that no database shows yet, to be filled and then shown by `show`, or let go."""
+        keyspace = self._new_keyspace(self._new_keyspace_id())
+        if any(database.keyspace.index is not None for database in self.databases):
+            keyspace.index = KeyIndex()
+        return keyspace
+
+    def show(self, database: Database, hidden: Keyspace) -> None:
+        """Let a database show a hidden keyspace. Nothing is recorded: a staged transaction says so in the log."""
         old = database.keyspace
-        old.touch_all(new)
-        new.watched, old.watched = old.watched, {}
-        self._show(database, new, old.shown_durably())
+        self._expired_in_replaced += old.expired_keys
+        old.touch_all(hidden)
+        hidden.watched, old.watched = old.watched, {}
+        self._replaced.append((self._open_turn(), old))
+        self._present(database, hidden, old.shown_durably())
 
     def _show(self, database: Database, keyspace: Keyspace, instead_of: Keyspace) -> None:
+        self._present(database, keyspace, instead_of)
+        self._turn.record((BIND, database.number, keyspace.id))
+
+    def _present(self, database: Database, keyspace: Keyspace, instead_of: Keyspace) -> None:
         keyspace.take_place_of(instead_of)
         database.keyspace = keyspace
         self._list_keyspaces()
         self.shown = after(self.shown, [Bind(database.number, keyspace.id)])
-        self._turn.record((BIND, database.number, keyspace.id))
 
     # --- What is durable --------------------------------------------------------------------------------------------
 
@@ -178,7 +190,7 @@ class Bindings:
     @property
     def at_rest(self) -> bool:
         """Whether nothing waits to be done by slices; keys that will expire are not counted."""
-        return not (self._freeing or self._replaced or self._indexing is not None)
+        return not (self._freeing or self._replaced or self._indexing is not None or self._index_behind() is not None)
 
     def expire_slice(self, keys: int) -> None:
         """Look at up to *keys* expiries, shard by shard, so that each shard is visited about every five seconds."""
@@ -214,7 +226,13 @@ class Bindings:
         while self._indexing is not None and time.perf_counter() < deadline_s:
             if next(self._indexing, self) is self:
                 self._indexing = None
-        return self._indexing is not None
+        while (behind := self._index_behind()) is not None and time.perf_counter() < deadline_s:
+            behind.merge()
+        return self._indexing is not None or self._index_behind() is not None
+
+    def _index_behind(self) -> KeyIndex | None:
+        indexes = (database.keyspace.index for database in self.databases)
+        return next((index for index in indexes if index is not None and index.is_behind), None)
 
     # --- Facts ------------------------------------------------------------------------------------------------------
 

@@ -21,11 +21,13 @@ from keystead.engine.erasure import Erasure, Forgetting
 from keystead.engine.files import Directory, DirectoryLock, System
 from keystead.engine.format import COMMIT, MARK, PART
 from keystead.engine.history.transactions import floor_of
+from keystead.engine.keyspace import Keyspace
 from keystead.engine.log import Log, SyncTicket
 from keystead.engine.maintenance import Background, Maintenance, Retention, ThreadBackground
 from keystead.engine.opening import continue_store, create_store
 from keystead.engine.operations import Author
 from keystead.engine.recovery import Recovered, recover
+from keystead.engine.staging import Staged
 from keystead.engine.tail import Deliver, Tail
 from keystead.engine.turns import OpenTurn
 from keystead.engine.view import View
@@ -96,6 +98,10 @@ class Engine:
         self.clock = Clock(wall_ms)
         self.turn = OpenTurn()
         self.ops = self.turn.ops
+        self.staged: list[Staged] = []
+        """Transactions whose parts are being written."""
+        self.holds_staged_parts = False
+        """The open turn commits parts that were written before it; looked at for followers only."""
         self.open_turn = 1
         self.appended_turn = 0
         self.durable_turn = 0
@@ -103,6 +109,8 @@ class Engine:
         self.on_refusal_change: Callable[[], None] = lambda: None
         self.torn_bytes = 0
         self.failed: DiskFailure | None = None
+        self.forgets = 0
+        """How often keys were forgotten: what was read before the last time must not be put back."""
         self._bindings = Bindings(self.clock, self.turn, lambda: self.open_turn, lambda: self.durable_turn)
         self.databases = self._bindings.databases
         self.active_expire = True
@@ -232,6 +240,7 @@ class Engine:
         put anew.
         """
         self.end_turn()
+        self.forgets += 1
         others = [other.keyspace for other in self.databases if other is not database]
         found = [(keyspace, key, *keyspace.get_with_expiry(key)) for keyspace in others for key in keys]
         if not self.log.has_room(sum(len(value) for _, _, value, _ in found if value is not None)):
@@ -252,6 +261,18 @@ class Engine:
         self.end_turn()
         return self.maintenance.request_forgetting(Erasure(database.number, list(keys), through, system_prefix))
 
+    def hidden_keyspace(self) -> Keyspace:
+        """A keyspace that no database shows yet, to be filled and then shown by `show`, or let go."""
+        return self._bindings.hidden()
+
+    def show(self, database: Database, hidden: Keyspace) -> None:
+        """Let a database show a hidden keyspace. Nothing is recorded: a staged transaction says it in the log."""
+        self._bindings.show(database, hidden)
+
+    def stage(self) -> Staged:
+        """Begin a transaction whose operations come encoded and in pieces."""
+        return Staged(self)
+
     # --- Turns and syncs --------------------------------------------------------------------------------------------
 
     def end_turn(self) -> int:
@@ -265,6 +286,8 @@ class Engine:
         if self.failed is not None:
             raise self.failed
         log = self.log
+        for staged in self.staged:
+            staged.note(self.ops)
         encoded = self.turn.encode()
         transactions, parts, payload = encoded
         frames = [(COMMIT, payload, transactions)]
@@ -279,7 +302,8 @@ class Engine:
             self.failed = failure
             raise
         if self._tail is not None:
-            self._tail.committed(turn, log.next_sequence, now_ms, self._bindings.shown, encoded)
+            elsewhere, self.holds_staged_parts = self.holds_staged_parts, False
+            self._tail.committed(turn, log.next_sequence, now_ms, self._bindings.shown, encoded, staged=elsewhere)
         log.next_sequence += transactions
         self._idle_steps = 0
         if written:
@@ -343,6 +367,7 @@ class Engine:
         One at a time: whoever followed before does not any more.
         """
         self.end_turn()
+        self.holds_staged_parts = False
         self._tail = Tail(deliver, self._bindings.shown)
         return self.log.next_sequence
 
@@ -413,8 +438,12 @@ class Engine:
 
     def append_mark(self) -> None:
         """Write a frame that says how far the log is durable."""
-        self._final(lambda: self.log.append([(MARK, b"", 0)], self.clock.now_ms))
+        self.append_outside_turns(MARK, b"", 0)
         self._mark_end = self.log.position
+
+    def append_outside_turns(self, kind: int, payload: bytes, number: int) -> None:
+        """Write a frame that commits nothing. DiskFailure."""
+        self._final(lambda: self.log.append([(kind, payload, number)], self.clock.now_ms))
 
     def build_index(self) -> None:
         """Build the ordered key indexes in later housekeeping slices, unless they exist."""

@@ -216,7 +216,7 @@ class Maintenance:
         asked = 0 < log.segment.number <= sealing_wanted
         if log.next_segment is None and (asked or log.segment.end >= self._segment_bytes // 2):
             return self._prepare_job()
-        if log.next_segment is not None and (asked or full):
+        if log.next_segment is not None and (asked or full) and not log.staged:
             log.switch(self._clock.now_ms)
             return self._next_job() if log.retired and self._may_seal(log.retired[0]) else None
         if self._forgettings:

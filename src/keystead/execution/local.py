@@ -34,12 +34,16 @@ from keystead.execution.session import Peer, Session
 from keystead.execution.slow_log import SlowLog
 from keystead.execution.statistics import Statistics
 from keystead.execution.tables import Tables
+from keystead.execution.undoing import restore_for, undo_for
 from keystead.resp import Run
 
 if TYPE_CHECKING:
     from keystead.config.settings import Settings
     from keystead.engine.engine import Engine
+    from keystead.engine.history.questions import HistoryOf, ValueAt
+    from keystead.engine.undoing import Conflicts, Undone
     from keystead.execution.permissions import Denial
+    from keystead.execution.undoing import Explain
     from keystead.execution.users import User
 
 log = logging.getLogger("keystead.execution")
@@ -390,6 +394,28 @@ class LocalExecutor:
         """The flags of the command that *args* call for."""
         command = called_command(args)
         return command.flags if command else frozenset()
+
+    def undo(
+        self,
+        session: Session,
+        sequence: int,
+        conflicts: Conflicts,
+        explain: Explain,
+        done: Callable[[Undone | CommandError], None],
+    ) -> None:
+        """See `execution.undoing`."""
+        undo_for(session, sequence, conflicts, explain, done)
+
+    def restore(
+        self,
+        session: Session,
+        key: bytes,
+        question: ValueAt | HistoryOf,
+        explain: Explain,
+        done: Callable[[Undone | CommandError], None],
+    ) -> None:
+        """See `execution.undoing`."""
+        restore_for(session, key, question, explain, done)
 
     def forget(self, session: Session, keys: list[bytes], done: Callable[[Forgotten | CommandError], None]) -> None:
         """KS.FORGET, by *session*, of keys of its database; *done* is called once they are in no file, or with why."""

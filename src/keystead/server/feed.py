@@ -191,7 +191,7 @@ class Feed:
         size = 0
         for turn in turns:
             self._next = turn.next_sequence
-            if turn.size > TURN_BYTES:
+            if turn.staged or turn.size > TURN_BYTES:  # to be read in the log
                 self._batches.clear()
                 gathered, size = [], 0
                 continue

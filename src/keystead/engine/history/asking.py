@@ -37,6 +37,10 @@ from keystead.engine.history.questions import (
     Page,
     RemovedKeys,
     Transactions,
+    UndoOutlined,
+    UndoOutlineOf,
+    UndoStepsFound,
+    UndoStepsOf,
     Unreadable,
     Value,
     ValueAt,
@@ -53,14 +57,38 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
 
     number: int
     until: int
-    question: MomentOf | HistoryOf | ValueAt | KeysAt | DifferencesBetween | RemovedKeys | Transactions | None
+    question: (
+        MomentOf
+        | HistoryOf
+        | ValueAt
+        | KeysAt
+        | DifferencesBetween
+        | RemovedKeys
+        | Transactions
+        | UndoOutlineOf
+        | UndoStepsOf
+        | None
+    )
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
     """The outcome of the request of that number."""
 
     number: int
-    outcome: Found | Changes | Value | Page | Differences | Gone | Log | Dropped | NotYet | Unreadable
+    outcome: (
+        Found
+        | Changes
+        | Value
+        | Page
+        | Differences
+        | Gone
+        | Log
+        | UndoOutlined
+        | UndoStepsFound
+        | Dropped
+        | NotYet
+        | Unreadable
+    )
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -9,7 +9,7 @@ decoding takes the interpreter. For one thread at a time.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from keystead.engine import manifest as manifests
@@ -19,7 +19,7 @@ from keystead.engine.history.differences import differences
 from keystead.engine.history.kept import Kept, LatestUsed
 from keystead.engine.history.key_changes import key_changes
 from keystead.engine.history.removed import RecycleBin
-from keystead.engine.history.retained_log import RetainedLog, alive
+from keystead.engine.history.retained_log import RetainedLog, State, alive
 from keystead.engine.history.transactions import ATTEMPTS, HistoryDropped, Transaction, after
 from keystead.engine.history.values_at import values_at
 from keystead.engine.history.view_at import keys_of, view_at
@@ -139,8 +139,20 @@ class Past:
         """
         return self._asked(lambda: view_at(self._log, moment))
 
+    def kept_view(self, moment: Moment) -> View:
+        """As `view_at`, for the caller to look at only: the views of the last few moments are kept."""
+        return self._asked(lambda: self._kept_view(moment))
+
     def _kept_view(self, moment: Moment) -> View:
         return self._views.get(moment, lambda: view_at(self._log, moment))
+
+    def raw_states(self, database: int, keys: Iterable[bytes], sequence: int) -> dict[bytes, State]:
+        """Value and expiry of each key after that transaction, whether or not its time was up; None: no such key."""
+        return self._asked(lambda: self._raw_states(database, keys, sequence))
+
+    def _raw_states(self, database: int, keys: Iterable[bytes], sequence: int) -> dict[bytes, State]:
+        keyspace = self._log.databases_at(sequence)[database]
+        return {key: self._log.find(keyspace, key, sequence) for key in keys}
 
     def page_at(
         self, database: int, moment: Moment, prefix: bytes, after: bytes | None, limit: int

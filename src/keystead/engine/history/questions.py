@@ -18,6 +18,7 @@ from keystead.engine.history.answers import Behind, Difference, KeyChange, Momen
 from keystead.engine.history.events import Event, events_of
 from keystead.engine.history.past import Past
 from keystead.engine.history.transactions import HistoryDropped, Transaction
+from keystead.engine.history.undo_steps import UndoStep, undo_outline, undo_steps
 from keystead.engine.operations import Patch, Put, PutExpiring, SetExpiry
 from keystead.errors import DamagedData, UnknownFormat
 
@@ -116,7 +117,31 @@ class Transactions(_Question, frozen=True, array_like=True, tag=True):
     database: int | None = None
 
 
-Question: TypeAlias = MomentOf | HistoryOf | ValueAt | KeysAt | DifferencesBetween | RemovedKeys | Transactions
+class UndoOutlineOf(_Question, frozen=True, array_like=True, tag=True):
+    """What undoing a transaction means, but for the keys; `UndoOutlined`."""
+
+    sequence: int
+
+
+class UndoStepsOf(_Question, frozen=True, array_like=True, tag=True):
+    """Keys that a transaction touched, behind that key of that database; `UndoStepsFound`."""
+
+    sequence: int
+    after: tuple[int, bytes] | None
+    limit: int
+
+
+Question: TypeAlias = (
+    MomentOf
+    | HistoryOf
+    | ValueAt
+    | KeysAt
+    | DifferencesBetween
+    | RemovedKeys
+    | Transactions
+    | UndoOutlineOf
+    | UndoStepsOf
+)
 SHORT: Final = (MomentOf, HistoryOf, ValueAt)
 """Questions that the index answers: they must not wait behind the others."""
 
@@ -225,7 +250,22 @@ class Log(_Answer, frozen=True, array_like=True, tag=True):
     following: int | None
 
 
-Answer: TypeAlias = Found | Changes | Value | Page | Differences | Gone | Log
+class UndoOutlined(_Answer, frozen=True, array_like=True, tag=True):
+    """See `undo_steps.UndoOutline`."""
+
+    swapped: tuple[int, int] | None
+    emptied: list[int]
+    shown: list[int]
+
+
+class UndoStepsFound(_Answer, frozen=True, array_like=True, tag=True):
+    """Some keys by database and in order, and the *after* to go on with; None: that was all."""
+
+    steps: list[UndoStep]
+    following: tuple[int, bytes] | None
+
+
+Answer: TypeAlias = Found | Changes | Value | Page | Differences | Gone | Log | UndoOutlined | UndoStepsFound
 
 
 class Dropped(_Answer, frozen=True, array_like=True, tag=True):
@@ -259,6 +299,8 @@ class Answerer:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._past: Past | None = None
+        self._walks: dict[tuple[int, tuple[int, bytes] | None], Iterator[UndoStep]] = {}
+        """Where the last answer of steps ended; to begin anew takes as long as all of them."""
         self._comparing: tuple[object, Iterator[Difference]] | None = None
         """Where the last comparison stopped: to begin it anew takes as long as all of it."""
 
@@ -354,6 +396,26 @@ class Answerer:
         found, following = past.removed(asked.database, asked.prefix, asked.before, asked.limit, deadline_s)
         return Gone(found, following)
 
+    def _undo_outline(self, past: Past, asked: UndoOutlineOf) -> UndoOutlined:
+        return UndoOutlined(*undo_outline(past, asked.sequence))
+
+    def _undo_steps(self, past: Past, asked: UndoStepsOf) -> UndoStepsFound:
+        walk = self._walks.pop((asked.sequence, asked.after), None)
+        if walk is None:
+            walk = undo_steps(past, asked.sequence)
+            if asked.after is not None:
+                walk = (step for step in walk if (step.database, step.key) > asked.after)
+        steps: list[UndoStep] = []
+        length = 0
+        for step in walk:
+            steps.append(step)
+            length += len(step.before or b"") + len(step.after or b"")
+            if len(steps) == asked.limit or length > MOST_BYTES:
+                following = (step.database, step.key)
+                self._walks = {(asked.sequence, following): walk}
+                return UndoStepsFound(steps, following)
+        return UndoStepsFound(steps, None)
+
     def _log(self, past: Past, asked: Transactions) -> Log:
         first = first_of(past, asked.start)
         until = past.newest.sequence + 1
@@ -378,6 +440,8 @@ _ANSWERS: Final[dict[type, Callable[[Answerer, Past, Any], Answer]]] = {
     DifferencesBetween: Answerer._differences,
     RemovedKeys: Answerer._gone,
     Transactions: Answerer._log,
+    UndoOutlineOf: Answerer._undo_outline,
+    UndoStepsOf: Answerer._undo_steps,
 }
 
 
