@@ -19,6 +19,8 @@ LEAN = [
     "/v1/batch",
     "/v1/increment/{key}",
     "/v1/commands",
+    "/v1/reference",
+    "/v1/statistics",
     "/livez",
     "/readyz",
     "/metrics",

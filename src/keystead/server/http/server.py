@@ -26,6 +26,7 @@ from keystead.server.http.guards import Guard
 from keystead.server.http.lean import lean_routes
 from keystead.server.http.problems import Problem, problem_of_redis_error, unavailable
 from keystead.server.http.routes import SAFE_METHODS
+from keystead.server.samples import Samples
 
 if TYPE_CHECKING:
     from keystead.config.settings import Settings
@@ -79,6 +80,7 @@ class HttpServer:
         self.executor: LocalExecutor
         self.calls: Calls
         self.feed: Feed
+        self.samples: Samples
         self.authentication: Authentication
         """Finds out who asks."""
         self.configure(settings)
@@ -100,6 +102,7 @@ class HttpServer:
         """The store is there: serve."""
         self._clients = clients
         self.executor = clients.executor
+        self.samples = Samples(clients.executor, turns.meters, self.now_s)
         self.calls = Calls(self.loop, clients.executor, turns)
         self.feed = Feed(self.loop, clients.executor.engine, turns.schedule)
         self.authentication = Authentication(clients.executor.access, monotonic)
@@ -186,10 +189,12 @@ class HttpServer:
                 self.executor.close_session(connection.session)
 
     def enforce_deadlines(self) -> None:
-        """Tell the time, and once a second close whoever is too slow. To be called several times a second."""
+        """Tell the time, and once a second close whoever is too slow and take a sample. To be called several times a
+        second, once the store serves."""
         self._tell_time()
         if self.now_s - self._deadlines_at_s >= DEADLINES_INTERVAL_S:
             self._deadlines_at_s = self.now_s
+            self.samples.take(self.now_s)
             for connection in list(self.connections):
                 connection.check_deadline(self.now_s)
 
