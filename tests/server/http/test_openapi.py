@@ -19,6 +19,7 @@ LEAN = [
     "/v1/batch",
     "/v1/increment/{key}",
     "/v1/commands",
+    "/v1/memory",
     "/v1/reference",
     "/v1/statistics",
     "/livez",

@@ -12,6 +12,7 @@ from keystead.server.http import (
     keys,
     listing,
     login,
+    memory,
     metrics,
     reference,
     statistics,
@@ -25,7 +26,7 @@ def lean_routes() -> Routes:
     return Routes(
         exact=[
             *(*health.ROUTES, login.ROUTE, listing.ROUTE, metrics.ROUTE, batch.ROUTE, commands.ROUTE),
-            *(reference.ROUTE, statistics.ROUTE),
+            *(memory.ROUTE, reference.ROUTE, statistics.ROUTE),
             *upstash.ROUTES,
         ],
         prefixes=[keys.ROUTE, increments.ROUTE, console.ROUTE],

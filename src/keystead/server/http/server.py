@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("keystead.http")
 
 DEADLINES_INTERVAL_S = 1.0
+MOST_LONG_READS = 2
 
 RenderMetrics: TypeAlias = Callable[[str], tuple[str, bytes]]
 """From an Accept header to (content type, text)."""
@@ -74,6 +75,8 @@ class HttpServer:
         self.draining = False
         self._loading: float | None = 0.0  # the share that has been read; None when it is all there
         self.routes = lean_routes()
+        self.long_reads = asyncio.Semaphore(MOST_LONG_READS)
+        """For whatever reads many keys by slices: a few at a time, so that slices do not add up."""
         self._imported: asyncio.Future[tuple[Application, RenderMetrics]] = loop.create_future()
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: Clients
