@@ -12,8 +12,7 @@ from keystead.engine.background import InlineBackground
 from keystead.engine.checking import sealed_files
 from keystead.engine.engine import Engine
 from keystead.engine.files import Directory
-from keystead.engine.format import FILE_HEADER
-from keystead.engine.manifest import Manifest
+from keystead.engine.manifest import Manifest, SegmentRecord
 from keystead.engine.verifying import Verified, verify
 
 
@@ -48,7 +47,7 @@ def manifest_of(engine: Engine) -> Manifest:
 
 
 def verified(engine: Engine) -> list[Verified]:
-    return list(verify(Directory(engine.path), engine.log.durable_position))
+    return list(verify(Directory(engine.path), engine.log.durable_bytes()))
 
 
 def damage(engine: Engine) -> list[tuple[str, int, str]]:
@@ -79,12 +78,22 @@ def test_a_flipped_bit_in_what_is_durable_of_the_open_segment_is_noticed(store: 
     path = Path(store.path, name)
     whole = path.read_bytes()
     end = whole.rindex(b"v" * 30) + 30
-    for offset in range(FILE_HEADER.size, end, 97):
+    for offset in range(0, end, 97):
         path.write_bytes(whole[:offset] + bytes((whole[offset] ^ 1,)) + whole[offset + 1 :])
         [(file, at, reason)] = damage(store)
-        assert (file, reason[:13]) == (name, "no good frame")
+        assert (file, reason[:12]) == (name, "nothing good")
         assert at <= offset
     path.write_bytes(whole)
+    assert damage(store) == []
+
+
+def test_a_segment_that_was_only_prepared_is_no_damage(store: Engine) -> None:
+    """The manifest names the next segment before anything is written to it."""
+    directory = Directory(store.path)
+    manifest = manifest_of(store)
+    manifest.current.segments.append(SegmentRecord(99, "00000000000000aa"))
+    Path(store.path, manifest.current.segments[-1].file).write_bytes(bytes(100_000))
+    manifests.store(directory, manifest)
     assert damage(store) == []
 
 
@@ -100,7 +109,7 @@ def test_a_file_that_ends_early_or_is_gone_is_noticed(store: Engine) -> None:
 
 def test_a_file_that_the_manifest_no_longer_names_is_left_out(store: Engine) -> None:
     directory = Directory(store.path)
-    steps = verify(directory, store.log.durable_position)
+    steps = verify(directory, store.log.durable_bytes())
     next(steps)
     manifest = manifest_of(store)
     name = sealed(store)[0][0]

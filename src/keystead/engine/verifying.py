@@ -9,14 +9,14 @@ Must not know: who serves the store, who asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from xxhash import xxh3_64
 
 from keystead.engine import manifest as manifests
 from keystead.engine.checking import sealed_files
-from keystead.engine.files import Directory, File
+from keystead.engine.files import Directory
 from keystead.engine.format import FILE_HEADER, SEGMENT_MAGIC, BadHeader
 from keystead.engine.manifest import MANIFEST_NAME, Manifest, SegmentRecord
 from keystead.engine.reading import frames_in, read_header
@@ -35,12 +35,13 @@ class Verified(NamedTuple):
     damage: DamagedData | None = None
 
 
-def verify(directory: Directory, durable_position: int) -> Iterator[Verified]:
-    """Read every sealed file, oldest first, then what is durable of those that are not: up to *durable_position* of the
-    log. DamagedData, UnknownFormat when the manifest or a header cannot be read."""
+def verify(directory: Directory, durable: Mapping[int, int]) -> Iterator[Verified]:
+    """Read every sealed file, oldest first, then the segments that are being written: by the number of each *durable*
+    says up to which byte. DamagedData, UnknownFormat when the manifest cannot be read."""
     manifest = _manifest(directory)
     sealed = [found for generation in manifest.generations for found in sealed_files(generation)]
-    unsealed = list(_unsealed(directory, manifest, durable_position))
+    records = [record for record in manifest.current.segments if record.length is None]
+    unsealed = [(record, durable[record.number]) for record in records if record.number in durable]
     total = sum(length for _, length, _ in sealed) + sum(length for _, length in unsealed)
     done = files = 0
     yield Verified(done, total, files)
@@ -58,37 +59,11 @@ def verify(directory: Directory, durable_position: int) -> Iterator[Verified]:
         )
     for record, length in unsealed:
         read = 0
-        for read in _ends_of_frames(directory, record, length):
+        for read in _ends_of_frames(directory, manifest, record, length):
             yield Verified(done + min(read, length), total, files)
         done, files = done + length, files + 1
-        reason = f"no good frame, and the log is durable up to {length}"
+        reason = f"nothing good is here, and the segment is durable up to byte {length}"
         yield Verified(done, total, files, None if read >= length else _damage(directory, record.file, read, reason))
-
-
-def _unsealed(directory: Directory, manifest: Manifest, durable_position: int) -> Iterator[tuple[SegmentRecord, int]]:
-    """Segments that are still written, or were a moment ago, and how many bytes of each are durable."""
-    records = [record for record in manifest.current.segments if record.length is None]
-    bases = [_base_position(directory, manifest, record) for record in records]
-    for record, base, end in zip(records, bases, [*bases[1:], durable_position], strict=True):
-        if end > base:
-            yield record, end - base
-
-
-def _base_position(directory: Directory, manifest: Manifest, record: SegmentRecord) -> int:
-    path = f"{directory.path}/{record.file}"
-    with _opened(directory, record.file) as file:
-        head = memoryview(file.read_at(0, FILE_HEADER.size))
-    try:
-        return read_header(path, manifest.store_id, SEGMENT_MAGIC, head).base_position
-    except BadHeader as error:
-        raise DamagedData(path, 0, str(error)) from error
-
-
-def _opened(directory: Directory, name: str) -> File:
-    try:
-        return directory.open_to_read(name)
-    except FileNotFoundError:
-        raise DamagedData(f"{directory.path}/{name}", 0, "the file is missing") from None
 
 
 def _blocks(directory: Directory, name: str, length: int) -> Iterator[bytes]:
@@ -103,12 +78,19 @@ def _blocks(directory: Directory, name: str, length: int) -> Iterator[bytes]:
             at += len(block)
 
 
-def _ends_of_frames(directory: Directory, record: SegmentRecord, length: int) -> Iterator[int]:
+def _ends_of_frames(directory: Directory, manifest: Manifest, record: SegmentRecord, length: int) -> Iterator[int]:
+    """Where each good frame ends, the header first."""
     try:
         file = directory.open_to_read(record.file)
     except FileNotFoundError:
         return
     with file:
+        head = memoryview(file.read_at(0, FILE_HEADER.size))
+        try:
+            read_header(f"{directory.path}/{record.file}", manifest.store_id, SEGMENT_MAGIC, head)
+        except BadHeader:
+            return
+        yield FILE_HEADER.size
         for frame in frames_in(file, int(record.salt, 16), FILE_HEADER.size, file.size()):
             yield frame.end
             if frame.end >= length:

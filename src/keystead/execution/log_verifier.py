@@ -25,8 +25,8 @@ class Request(msgspec.Struct):
     """What is to be read."""
 
     directory: str
-    durable_position: int
-    """Of the log, at least."""
+    durable: dict[int, int]
+    """Of each segment that is being written, by its number: up to which byte it is durable, at least."""
 
 
 class Damage(msgspec.Struct):
@@ -63,7 +63,7 @@ def main() -> None:
 def _verify(request: Request) -> None:
     told_s = 0.0
     report = Report(0, 0, 0)
-    for done, total, files, damage in verify(Directory(request.directory), request.durable_position):
+    for done, total, files, damage in verify(Directory(request.directory), request.durable):
         found = [Damage(damage.file, damage.offset, damage.reason)] if damage else []
         report = Report(done, total, files, found)
         if found or time.monotonic() - told_s > REPORT_S:

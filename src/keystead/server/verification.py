@@ -75,7 +75,7 @@ class Verification:
             assert process.stdin is not None
             assert process.stdout is not None
             assert process.stderr is not None
-            request = Request(self._engine.path, self._engine.log.durable_position)
+            request = Request(self._engine.path, self._engine.log.durable_bytes())
             process.stdin.write(msgspec.json.encode(request) + b"\n")  # it stays open: its end is the process'
             async for line in process.stdout:
                 report = _decode(line)

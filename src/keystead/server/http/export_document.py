@@ -62,7 +62,7 @@ IMPORT: dict[str, Any] = {
     ],
     "requestBody": {
         "required": True,
-        "content": content(_LINES, EXAMPLE, JSON_LINES) | content(_LINES, EXAMPLE, "text/plain"),
+        "content": {JSON_LINES: {"schema": _LINES}} | content(_LINES, EXAMPLE, "text/plain"),
     },
     "responses": {
         "200": {
