@@ -44,14 +44,14 @@ def build() -> FastAPI:
 
 def _routers() -> list[APIRouter]:
     # Imported here, because they need what is above.
-    from keystead.server.http import changes
+    from keystead.server.http import changes, export
 
-    return [openapi.router, changes.router]
+    return [openapi.router, changes.router, export.router]
 
 
 def answer_of(problem: Problem) -> AsgiResponse:
     """A problem as Starlette's response."""
-    status, body, content_type, headers, _ = problem.response()
+    status, body, content_type, headers, *_ = problem.response()
     raw = {name.decode(): value.decode("latin-1") for name, value in headers}
     return AsgiResponse(bytes(body), status, raw, content_type.decode())
 

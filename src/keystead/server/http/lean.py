@@ -6,14 +6,21 @@ from keystead.commands.declaration import REGISTRY
 from keystead.server.http import (
     batch,
     commands,
+    console,
     forgetting,
     health,
     history,
+    importing,
     increments,
     keys,
     listing,
+    login,
+    memory,
     metrics,
+    reference,
+    statistics,
     upstash,
+    verify,
 )
 from keystead.server.http.routes import Routes
 
@@ -22,15 +29,12 @@ def lean_routes() -> Routes:
     """Every lean route."""
     return Routes(
         exact=[
-            *health.ROUTES,
-            listing.ROUTE,
-            metrics.ROUTE,
-            batch.ROUTE,
-            commands.ROUTE,
+            *(*health.ROUTES, login.ROUTE, listing.ROUTE, metrics.ROUTE, batch.ROUTE, commands.ROUTE),
+            *(importing.ROUTE, memory.ROUTE, reference.ROUTE, statistics.ROUTE, verify.ROUTE),
             *history.ROUTES,
             *upstash.ROUTES,
         ],
-        prefixes=[keys.ROUTE, increments.ROUTE, forgetting.ROUTE, history.HISTORY_ROUTE],
+        prefixes=[keys.ROUTE, increments.ROUTE, forgetting.ROUTE, history.HISTORY_ROUTE, console.ROUTE],
         by_name=upstash.BY_COMMAND,
         names=REGISTRY,
     )

@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from keystead.server.clients import DENIED
 from keystead.server.feed import Feed
+from keystead.server.http import cookies
 from keystead.server.http.authentication import Authentication
 from keystead.server.http.calls import Calls
 from keystead.server.http.guards import Guard
 from keystead.server.http.lean import lean_routes
 from keystead.server.http.problems import Problem, problem_of_redis_error, unavailable
 from keystead.server.http.routes import SAFE_METHODS
+from keystead.server.samples import Samples
+from keystead.server.verification import Verification
 
 if TYPE_CHECKING:
     from keystead.config.settings import Settings
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("keystead.http")
 
 DEADLINES_INTERVAL_S = 1.0
+MOST_LONG_READS = 2
 
 RenderMetrics: TypeAlias = Callable[[str], tuple[str, bytes]]
 """From an Accept header to (content type, text)."""
@@ -51,6 +55,17 @@ class Readiness(NamedTuple):
     """"": ready. Else "loading", "disk-full", "out-of-memory" or "draining"."""
     detail: str
     percent: int | None = None
+
+
+class Recovery(NamedTuple):
+    """What reading the store at the start has found."""
+
+    at_ms: int
+    """When it was done, in Unix time."""
+    keys: int
+    took_s: float
+    torn_bytes: int
+    """Cut off, because they were never acknowledged."""
 
 
 class HttpServer:
@@ -72,13 +87,20 @@ class HttpServer:
         self.draining = False
         self._loading: float | None = 0.0  # the share that has been read; None when it is all there
         self.routes = lean_routes()
+        self.long_reads = asyncio.Semaphore(MOST_LONG_READS)
+        """For whatever reads many keys by slices: a few at a time, so that slices do not add up."""
         self._imported: asyncio.Future[tuple[Application, RenderMetrics]] = loop.create_future()
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: Clients
         self.executor: LocalExecutor
         self.calls: Calls
         self.feed: Feed
-        self._authentication: Authentication
+        self.samples: Samples
+        self.verification: Verification
+        self.recovery: Recovery
+        """What reading the store at the start has found."""
+        self.authentication: Authentication
+        """Finds out who asks."""
         self.configure(settings)
         self._tell_time()
 
@@ -98,9 +120,11 @@ class HttpServer:
         """The store is there: serve."""
         self._clients = clients
         self.executor = clients.executor
+        self.verification = Verification(clients.executor.engine)
+        self.samples = Samples(clients.executor, turns.meters, self.now_s)
         self.calls = Calls(self.loop, clients.executor, turns)
         self.feed = Feed(self.loop, clients.executor.engine, turns.schedule)
-        self._authentication = Authentication(clients.executor.access, monotonic)
+        self.authentication = Authentication(clients.executor.access, monotonic)
         self._loading = None
         for connection in self.connections:
             connection.begin_session(self.executor.open_session(connection))
@@ -184,10 +208,12 @@ class HttpServer:
                 self.executor.close_session(connection.session)
 
     def enforce_deadlines(self) -> None:
-        """Tell the time, and once a second close whoever is too slow. To be called several times a second."""
+        """Tell the time, and once a second close whoever is too slow and take a sample. To be called several times a
+        second, once the store serves."""
         self._tell_time()
         if self.now_s - self._deadlines_at_s >= DEADLINES_INTERVAL_S:
             self._deadlines_at_s = self.now_s
+            self.samples.take(self.now_s)
             for connection in list(self.connections):
                 connection.check_deadline(self.now_s)
 
@@ -220,16 +246,17 @@ class HttpServer:
 
     def is_known(self, request: Request) -> bool:
         """Whether it is clear at once who asks, as it mostly is; if not, `authenticate` finds it out."""
-        if self._loading is not None or b"authorization" in request.headers:
+        headers = request.headers
+        if self._loading is not None or b"authorization" in headers or b"cookie" in headers:
             return False
         endpoint = request.endpoint
-        if endpoint is not None and (endpoint.dialect is not None or not endpoint.needs_login):
+        if endpoint is not None and (endpoint.dialect is not None or not endpoint.needs_login or not endpoint.asks_who):
             return False
-        request.user = self._authentication.user_without_credentials(request.connection.certified_name)
+        request.user = self.authentication.user_without_credentials(request.connection.certified_name)
         return request.user is not None
 
     def authenticate(self, request: Request, checked: Callable[[Problem | None], None]) -> None:
-        """Find out who asks: *checked* is called, at once or later, with None or the problem."""
+        """Find out who asks: *checked* is called, at once or later, with None or the problem. Raises Problem."""
         endpoint = request.endpoint
         if endpoint is not None and not endpoint.needs_login:
             checked(None)
@@ -237,9 +264,14 @@ class HttpServer:
             percent = int(100 * self._loading)
             checked(unavailable(f"The store is being read: {percent} %.", members={"percent": percent}))
         else:
+            if cookies.secret_in(request) is not None:
+                self.guard.check_site(request, "it was let in by a cookie")
+            if endpoint is not None and not endpoint.asks_who:
+                checked(None)
+                return
             if endpoint is not None and endpoint.dialect is not None:
                 self._take_token(request, endpoint.dialect)
-            self._authentication.check(request, checked)
+            self.authentication.check(request, checked)
 
     def _take_token(self, request: Request, dialect: Dialect) -> None:
         """A token given in another way is as good as a header's."""
