@@ -241,6 +241,22 @@ class Permissions:
     def may_read_all(self) -> bool:
         return any(selector.all_keys for selector in self._that_read())
 
+    @property
+    def may_write(self) -> bool:
+        """Whether there are a command that changes keys, and keys for it."""
+        writing = _writing_commands()
+        return any(
+            not writing.isdisjoint(granted(each.commands).names)
+            and (each.all_keys or any(pattern.may_write for pattern in each.patterns))
+            for each in self.selectors
+        )
+
+    @property
+    def may_administer(self) -> bool:
+        """Whether every command that administers the server is allowed."""
+        administering = _administering_commands()
+        return any(administering <= granted(each.commands).names for each in self.selectors)
+
     def _that_read(self) -> Iterator[Selector]:
         reading = _reading_commands()
         return (each for each in self.selectors if not reading.isdisjoint(granted(each.commands).names))
@@ -249,6 +265,16 @@ class Permissions:
 @lru_cache(maxsize=1)
 def _reading_commands() -> frozenset[str]:
     return frozenset(each.name for each in every_command() if "readonly" in each.flags and each.key_specs)
+
+
+@lru_cache(maxsize=1)
+def _writing_commands() -> frozenset[str]:
+    return frozenset(each.name for each in every_command() if "write" in each.flags and each.key_specs)
+
+
+@lru_cache(maxsize=1)
+def _administering_commands() -> frozenset[str]:
+    return frozenset(each.name for each in every_command() if "admin" in each.flags)
 
 
 UNRESTRICTED = Permissions((Selector(CommandRules(begin_with_all=True), all_keys=True, all_channels=True),))

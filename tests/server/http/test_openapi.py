@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 METHODS = ("get", "head", "put", "post", "delete")
 LEAN = [
+    "/v1/session",
     "/v1/keys",
     "/v1/keys/{key}",
     "/v1/batch",

@@ -51,7 +51,7 @@ def _routers() -> list[APIRouter]:
 
 def answer_of(problem: Problem) -> AsgiResponse:
     """A problem as Starlette's response."""
-    status, body, content_type, headers, _ = problem.response()
+    status, body, content_type, headers, *_ = problem.response()
     raw = {name.decode(): value.decode("latin-1") for name, value in headers}
     return AsgiResponse(bytes(body), status, raw, content_type.decode())
 

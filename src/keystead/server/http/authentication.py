@@ -1,4 +1,5 @@
-"""Who asks: HTTP's Basic and Bearer for the same users as over the Redis protocol, and a brake for those who guess.
+"""Who asks: HTTP's Basic and Bearer for the same users as over the Redis protocol, cookies of browsers that have logged
+in, and a brake for those who guess.
 
 Must not know: what users may do (their tables do), routes.
 """
@@ -12,8 +13,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from keystead.execution.logins import TooManyLogins
+from keystead.execution.standing_logins import StandingLogins
 from keystead.execution.users import DEFAULT_NAME
-from keystead.server.http.problems import CHALLENGE, Problem, unavailable
+from keystead.server.http import cookies
+from keystead.server.http.problems import CHALLENGE, SCRIPT_CHALLENGE, Problem, unavailable
 
 if TYPE_CHECKING:
     from keystead.execution.access import Access
@@ -66,6 +69,8 @@ class Authentication:
     def __init__(self, access: Access, clock_s: Callable[[], float]) -> None:
         self._access = access
         self._throttle = Throttle(clock_s)
+        self.standing = StandingLogins(access, clock_s)
+        """Those that cookies stand for."""
 
     def user_without_credentials(self, certified_name: str | None) -> User | None:
         """Who asks when the request does not say so; None when it must. *certified_name*: whom a certificate names."""
@@ -76,18 +81,22 @@ class Authentication:
                 return certified
         return None if access.requires_password else access.default_user
 
+    def user_at_once(self, request: Request) -> User | None:
+        """Who asks, as far as that takes no password: by a cookie, a certificate, or being anybody."""
+        secret = cookies.secret_in(request)
+        user = self.standing.user_of(secret) if secret is not None else None
+        return user or self.user_without_credentials(request.connection.certified_name)
+
     def check(self, request: Request, checked: Checked) -> None:
         """Find out who asks, and call *checked*, at once or later: with None when the request has its user, else
         with the problem."""
         given = request.headers.get(b"authorization")
         if given is None:
-            request.user = self.user_without_credentials(request.connection.certified_name)
+            request.user = self.user_at_once(request)
             asks = "Log in: this server asks for a user and a password, or for a token."
-            checked(None if request.user is not None else _unauthorized(asks))
+            checked(None if request.user is not None else _unauthorized(request, asks))
             return
-        waits_s = self._throttle.waits_s(request.connection.host)
-        if waits_s:
-            checked(_too_many(waits_s))
+        if self._must_wait(request, checked):
             return
         scheme, _, credentials = given.partition(b" ")
         if scheme.lower() == b"bearer":
@@ -95,7 +104,19 @@ class Authentication:
         elif scheme.lower() == b"basic":
             self._check_basic(request, credentials.strip(), checked)
         else:
-            checked(_unauthorized("Only the authentication schemes Basic and Bearer are known."))
+            checked(_unauthorized(request, "Only the authentication schemes Basic and Bearer are known."))
+
+    def check_password(self, request: Request, name: bytes, password: bytes, checked: Checked) -> None:
+        """The same for a name and a password that came in another way."""
+        if not self._must_wait(request, checked):
+            self._check(request, name, password, checked)
+
+    def _must_wait(self, request: Request, checked: Checked) -> bool:
+        """Whether this address has guessed too often; told."""
+        waits_s = self._throttle.waits_s(request.connection.host)
+        if waits_s:
+            checked(_too_many(waits_s))
+        return waits_s > 0
 
     def _bearer(self, token: bytes) -> User | None:
         user = self._access.user_of_token(token)
@@ -107,10 +128,12 @@ class Authentication:
         try:
             name, _, password = base64.b64decode(credentials, validate=True).partition(b":")
         except (ValueError, binascii.Error):
-            checked(_unauthorized("The Basic credentials are not base64."))
+            checked(_unauthorized(request, "The Basic credentials are not base64."))
             return
+        self._check(request, name or DEFAULT_NAME, password, checked)
+
+    def _check(self, request: Request, name: bytes, password: bytes, checked: Checked) -> None:
         try:
-            name = name or DEFAULT_NAME
             self._access.check(name, password, lambda user: self._admit(request, user, checked, name))
         except TooManyLogins as error:
             checked(unavailable(error.text.partition(" ")[2]))
@@ -121,14 +144,17 @@ class Authentication:
             session = request.session
             session.executor.note_failed_login(session, [b"AUTH"], name)
             session.executor.operations.note(session, "AUTH", time.perf_counter_ns(), user="", result="WRONGPASS")
-            checked(_unauthorized("The user, the password or the token is wrong."))
+            checked(_unauthorized(request, "The user, the password or the token is wrong."))
         else:
             request.user = user
             checked(None)
 
 
-def _unauthorized(detail: str) -> Problem:
-    return Problem(401, detail, headers={b"WWW-Authenticate": CHALLENGE})
+def _unauthorized(request: Request, detail: str) -> Problem:
+    # A script of a page asks for the password itself: challenged by Basic, the browser would put a window of its own
+    # before that page.
+    by_script = request.headers.get(b"sec-fetch-mode", b"navigate") != b"navigate"
+    return Problem(401, detail, headers={b"WWW-Authenticate": SCRIPT_CHALLENGE if by_script else CHALLENGE})
 
 
 def _too_many(waits_s: float) -> Problem:

@@ -1,8 +1,8 @@
 """What is checked before routing, so that a page of some other site cannot use a browser to reach the store.
 
 * Host: a name that an attacker's DNS points at this machine (DNS rebinding) is not among ours.
-* Sec-Fetch-Site and Origin: requests that change data come from no other site. Browsers send these headers, and pages
-  cannot forge them; programs send neither.
+* Sec-Fetch-Site and Origin: requests that change data, or carry a login's cookie, come from no other site. Browsers
+  send these headers, and pages cannot forge them; programs send neither.
 
 Must not know: users, routes.
 """
@@ -72,25 +72,26 @@ class Guard:
         except ValueError:
             return False
 
-    def check_site(self, request: Request) -> None:
-        """Problem when a page of another site sent this: for whatever changes data."""
+    def check_site(self, request: Request, because: str = "it would change data") -> None:
+        """Problem when a page of another site sent this: for whatever changes data, or is let in by a cookie, which a
+        browser sends along by itself."""
         origin = request.headers.get(b"origin")
         if origin is not None:
             if self._any_origin or origin.lower() in self._origins:
                 return
             host = request.authority or request.headers.get(b"host", b"")
             if origin.lower().partition(b"://")[2] != host.lower():
-                raise _foreign("Origin", origin)
+                raise _foreign("Origin", origin, because)
         site = request.headers.get(b"sec-fetch-site")
         if site is not None and site not in _OWN_SITES:
-            raise _foreign("Sec-Fetch-Site", site)
+            raise _foreign("Sec-Fetch-Site", site, because)
 
 
-def _foreign(header: str, value: bytes) -> Problem:
+def _foreign(header: str, value: bytes, because: str) -> Problem:
     shown = value[:100].decode("latin-1")
     return Problem(
         403,
-        f"A page of another site sent this request ({header}: {shown}), and it would change data. "
+        f"A page of another site sent this request ({header}: {shown}), and {because}. "
         "If that site may, add its origin to http-allowed-origins.",
     )
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from keystead.commands.declaration import REGISTRY
-from keystead.server.http import batch, commands, health, increments, keys, listing, metrics, upstash
+from keystead.server.http import batch, commands, console, health, increments, keys, listing, login, metrics, upstash
 from keystead.server.http.routes import Routes
 
 
 def lean_routes() -> Routes:
     """Every lean route."""
     return Routes(
-        exact=[*health.ROUTES, listing.ROUTE, metrics.ROUTE, batch.ROUTE, commands.ROUTE, *upstash.ROUTES],
-        prefixes=[keys.ROUTE, increments.ROUTE],
+        exact=[
+            *(*health.ROUTES, login.ROUTE, listing.ROUTE, metrics.ROUTE, batch.ROUTE, commands.ROUTE),
+            *upstash.ROUTES,
+        ],
+        prefixes=[keys.ROUTE, increments.ROUTE, console.ROUTE],
         by_name=upstash.BY_COMMAND,
         names=REGISTRY,
     )

@@ -19,6 +19,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 import keystead
 from keystead.server.http.lean import lean_routes
 from keystead.server.http.problems import Problem
+from keystead.server.http.routes import Route
 
 DESCRIPTION: Final = """\
 A durable key-value store: an answered write is on disk. The same store speaks the Redis protocol on another port.
@@ -44,6 +45,7 @@ TAGS: Final = {
     "keys": "One value, or a page of keys.",
     "commands": "Several operations at once, and any command.",
     "changes": "What changed, as it changes.",
+    "session": "Logging in, for browsers.",
     "upstash": "The REST dialect of Upstash, so that its clients work unchanged.",
     "health": "Probes and metrics.",
 }
@@ -109,7 +111,7 @@ def document(application: FastAPI) -> dict[str, Any]:
         found = get_openapi(
             title="Keystead", version=keystead.__version__, description=DESCRIPTION, routes=application.routes
         )
-        for route in lean_routes().all:
+        for route in filter(_is_documented, lean_routes().all):
             found["paths"][route.template or route.path.decode()] = copy.deepcopy(dict(route.documentation))
         components = found.setdefault("components", {})
         components.setdefault("schemas", {})["Problem"] = PROBLEM
@@ -122,6 +124,10 @@ def document(application: FastAPI) -> dict[str, Any]:
         found["paths"] = dict(sorted(found["paths"].items(), key=lambda path: _place(path[1])))
         application.openapi_schema = found
     return application.openapi_schema
+
+
+def _is_documented(route: Route) -> bool:
+    return bool(route.documentation)  # files of pages are no part of the API
 
 
 def _place(item: dict[str, Any]) -> int:

@@ -87,7 +87,8 @@ def sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else text + "."
 
 
-CHALLENGE = b'Basic realm="keystead", charset="UTF-8", Bearer realm="keystead"'
+SCRIPT_CHALLENGE = b'Bearer realm="keystead"'
+CHALLENGE = b'Basic realm="keystead", charset="UTF-8", ' + SCRIPT_CHALLENGE
 
 
 def unavailable(detail: str, *, retry_after_s: int = 1, members: Mapping[str, object] | None = None) -> Problem:

@@ -6,6 +6,7 @@ Must not know: sockets, routes, the store.
 from __future__ import annotations
 
 import http
+from collections.abc import Mapping
 from typing import NamedTuple
 
 HeaderLines = tuple[tuple[bytes, bytes], ...]
@@ -27,6 +28,13 @@ STATUS_LINES: dict[int, bytes] = {
 HEADS: dict[int, bytes] = {status: line + STRICT_LINES for status, line in STATUS_LINES.items()}
 """Status line and strict headers, ready made."""
 
+
+def heads_with(headers: Mapping[bytes, bytes]) -> Mapping[int, bytes]:
+    """The same for a page of our own: *headers* are added, or replace strict ones."""
+    lines = b"".join(b"%b: %b\r\n" % line for line in (STRICT_HEADERS | dict(headers)).items())
+    return {status: line + lines for status, line in STATUS_LINES.items()}
+
+
 WITHOUT_BODY = frozenset((204, 304))
 """Statuses whose answers have neither a body nor its length."""
 
@@ -40,10 +48,12 @@ class Response(NamedTuple):
     headers: HeaderLines = ()
     close: bool = False
     """The connection ends with it."""
+    heads: Mapping[int, bytes] = HEADS
+    """What it begins with, by status."""
 
     def head(self, date: bytes) -> bytes:
         """Everything before the body, but for the empty line that ends it. *date* is a whole header line."""
-        lines = [HEADS[self.status], date]
+        lines = [self.heads[self.status], date]
         if self.content_type:
             lines.append(b"Content-Type: %b\r\n" % self.content_type)
         lines += [b"%b: %b\r\n" % line for line in self.headers]

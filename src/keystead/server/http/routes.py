@@ -37,6 +37,9 @@ class Endpoint(NamedTuple):
     changes_data: bool
     """Requests of other sites' pages are refused. A GET that writes (the Upstash dialect) must say so."""
     needs_login: bool = True
+    """If not, it is served to everybody, and while the store is being read."""
+    asks_who: bool = True
+    """If not, it is the endpoint's own business who asks; like others it is not served before the store is."""
     any_host: bool = False
     """Probes may ask by any address: exempt from the list of hosts."""
     dialect: Dialect | None = None

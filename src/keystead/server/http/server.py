@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from keystead.server.clients import DENIED
 from keystead.server.feed import Feed
+from keystead.server.http import cookies
 from keystead.server.http.authentication import Authentication
 from keystead.server.http.calls import Calls
 from keystead.server.http.guards import Guard
@@ -78,7 +79,8 @@ class HttpServer:
         self.executor: LocalExecutor
         self.calls: Calls
         self.feed: Feed
-        self._authentication: Authentication
+        self.authentication: Authentication
+        """Finds out who asks."""
         self.configure(settings)
         self._tell_time()
 
@@ -100,7 +102,7 @@ class HttpServer:
         self.executor = clients.executor
         self.calls = Calls(self.loop, clients.executor, turns)
         self.feed = Feed(self.loop, clients.executor.engine, turns.schedule)
-        self._authentication = Authentication(clients.executor.access, monotonic)
+        self.authentication = Authentication(clients.executor.access, monotonic)
         self._loading = None
         for connection in self.connections:
             connection.begin_session(self.executor.open_session(connection))
@@ -220,16 +222,17 @@ class HttpServer:
 
     def is_known(self, request: Request) -> bool:
         """Whether it is clear at once who asks, as it mostly is; if not, `authenticate` finds it out."""
-        if self._loading is not None or b"authorization" in request.headers:
+        headers = request.headers
+        if self._loading is not None or b"authorization" in headers or b"cookie" in headers:
             return False
         endpoint = request.endpoint
-        if endpoint is not None and (endpoint.dialect is not None or not endpoint.needs_login):
+        if endpoint is not None and (endpoint.dialect is not None or not endpoint.needs_login or not endpoint.asks_who):
             return False
-        request.user = self._authentication.user_without_credentials(request.connection.certified_name)
+        request.user = self.authentication.user_without_credentials(request.connection.certified_name)
         return request.user is not None
 
     def authenticate(self, request: Request, checked: Callable[[Problem | None], None]) -> None:
-        """Find out who asks: *checked* is called, at once or later, with None or the problem."""
+        """Find out who asks: *checked* is called, at once or later, with None or the problem. Raises Problem."""
         endpoint = request.endpoint
         if endpoint is not None and not endpoint.needs_login:
             checked(None)
@@ -237,9 +240,14 @@ class HttpServer:
             percent = int(100 * self._loading)
             checked(unavailable(f"The store is being read: {percent} %.", members={"percent": percent}))
         else:
+            if cookies.secret_in(request) is not None:
+                self.guard.check_site(request, "it was let in by a cookie")
+            if endpoint is not None and not endpoint.asks_who:
+                checked(None)
+                return
             if endpoint is not None and endpoint.dialect is not None:
                 self._take_token(request, endpoint.dialect)
-            self._authentication.check(request, checked)
+            self.authentication.check(request, checked)
 
     def _take_token(self, request: Request, dialect: Dialect) -> None:
         """A token given in another way is as good as a header's."""

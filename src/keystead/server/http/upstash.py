@@ -21,7 +21,7 @@ import msgspec
 from keystead import resp
 from keystead.execution.batches import Failure, Step
 from keystead.resp.reading import ReadReply, read_reply
-from keystead.server.http import bodies, transactions
+from keystead.server.http import bodies, console, transactions
 from keystead.server.http import upstash_document as document
 from keystead.server.http.commands import check_command, writes
 from keystead.server.http.idempotency import HEADER
@@ -243,7 +243,7 @@ def _endpoints(handler: Handler, *methods: bytes) -> dict[bytes, Endpoint]:
 
 
 ROUTES = [
-    Route(b"/", _endpoints(post_command, b"POST"), document.COMMAND),
+    Route(b"/", {**_endpoints(post_command, b"POST"), **console.PAGE}, document.COMMAND),
     Route(b"/pipeline", _endpoints(post_pipeline, b"POST"), document.PIPELINE),
     Route(b"/multi-exec", _endpoints(post_transaction, b"POST"), document.TRANSACTION),
 ]
