@@ -123,11 +123,11 @@ const percent = (/** @type {number} */ value) => `${(value * 100).toFixed(1)} %`
 
 /** Charts: title, notation, and lines by the names of /v1/statistics. @type {[string, (value: number) => string, [string, string][]][]} */
 const CHARTS = [
-  ["Operations a second", perSecond, [["", "operations"]]],
+  ["Operations a second", perSecond, [["", "operations_per_s"]]],
   ["Time until on disk", ms, [["p50", "commit_p50_ms"], ["p99", "commit_p99_ms"]]],
   ["Hit rate", percent, [["", "hit_rate"]]],
-  ["Memory", size, [["used", "memory"], ["values", "dataset"]]],
-  ["Connections", perSecond, [["Redis protocol", "connections"], ["HTTP", "http_connections"]]],
+  ["Memory", size, [["", "memory_bytes"]]],
+  ["Connections", perSecond, [["", "connections"]]],
   ["Time of an fsync", ms, [["p50", "fsync_p50_ms"], ["p99", "fsync_p99_ms"]]],
   ["Not yet on disk", ms, [["", "durable_lag_ms"]]],
   ["Wait for the loop", ms, [["", "loop_lag_ms"]]],
@@ -165,6 +165,6 @@ class Charts {
 
 /** @param {any} statistics @returns {(name: string) => (number | null)[]} */
 function series({ samples }) {
-  const rates = () => samples.hits.map((/** @type {number} */ hits, /** @type {number} */ at) => (hits + samples.misses[at] ? hits / (hits + samples.misses[at]) : null));
+  const rates = () => samples.hits_per_s.map((/** @type {number} */ hits, /** @type {number} */ at) => (hits + samples.misses_per_s[at] ? hits / (hits + samples.misses_per_s[at]) : null));
   return (name) => (name === "hit_rate" ? rates() : (samples[name] ?? []));
 }
