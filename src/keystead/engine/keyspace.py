@@ -220,6 +220,20 @@ class Keyspace:
         overhead = len(self) * KEY_OVERHEAD_BYTES + self.expiring_count() * EXPIRY_OVERHEAD_BYTES
         return self.payload_bytes + overhead
 
+    def used_bytes_each(self, keys: Sequence[bytes]) -> list[int]:
+        """The share of each key in `used_bytes`; 0 for one that is not there."""
+        shards, expires, seed, found = self.shards, self.expires, self._seed, []
+        for key in keys:
+            i = digest(key, seed) >> SHARD_SHIFT
+            value = shards[i].get(key)
+            if value is None:
+                found.append(0)
+                continue
+            used = KEY_OVERHEAD_BYTES + len(key) + value_bytes(value)
+            expiring = expires[i]
+            found.append(used if expiring is None or key not in expiring.slots else used + EXPIRY_OVERHEAD_BYTES)
+        return found
+
     def keys(self) -> Iterator[bytes]:
         """Every live key, in no order that means anything. The keyspace must not change meanwhile."""
         now_ms = self._clock.now_ms

@@ -22,7 +22,7 @@ from keystead.errors import DiskFailure
 from keystead.server.http.asgi import Exchange
 from keystead.server.http.deadlines import Deadline
 from keystead.server.http.incoming import READ_BYTES, Incoming
-from keystead.server.http.problems import Problem
+from keystead.server.http.problems import Problem, unavailable
 from keystead.server.http.requests import Request
 from keystead.server.http.responses import WITHOUT_BODY, Response
 from keystead.server.peers import named
@@ -300,6 +300,13 @@ class Connection(Incoming, asyncio.Protocol):
         if not self._looping and (self._requests or self._left or self._deaf or self._eof or not self._reading):
             # Not within this call: what is executed now must not come between two answers that are being released.
             self.server.loop.call_soon(self._go_on)
+
+    def check_that_it_is_wanted(self) -> None:
+        """For what takes long: Problem when nobody waits for the answer any more, or nobody may."""
+        if self._transport.is_closing():
+            raise unavailable("The client has gone.")
+        if self.server.draining:
+            raise unavailable("The server is stopping.")
 
     # --- reading and closing -----------------------------------------------------------------------------------------
 

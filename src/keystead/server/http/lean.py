@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from keystead.commands.declaration import REGISTRY
-from keystead.server.http import batch, commands, console, health, increments, keys, listing, login, metrics, upstash
+from keystead.server.http import (
+    batch,
+    commands,
+    console,
+    health,
+    increments,
+    keys,
+    listing,
+    login,
+    memory,
+    metrics,
+    reference,
+    statistics,
+    upstash,
+)
 from keystead.server.http.routes import Routes
 
 
@@ -12,6 +26,7 @@ def lean_routes() -> Routes:
     return Routes(
         exact=[
             *(*health.ROUTES, login.ROUTE, listing.ROUTE, metrics.ROUTE, batch.ROUTE, commands.ROUTE),
+            *(memory.ROUTE, reference.ROUTE, statistics.ROUTE),
             *upstash.ROUTES,
         ],
         prefixes=[keys.ROUTE, increments.ROUTE, console.ROUTE],

@@ -18,10 +18,11 @@ import msgspec
 
 from keystead.commands.value_types import text, type_name
 from keystead.engine.values import value_bytes
+from keystead.server.http import bulk_delete
 from keystead.server.http.listing_document import COLLECTION
 from keystead.server.http.notation import text_of
 from keystead.server.http.problems import Problem, problem_of_redis_error, unavailable
-from keystead.server.http.requests import Request
+from keystead.server.http.requests import Request, whole_number
 from keystead.server.http.responses import Response
 from keystead.server.http.routes import Endpoint, Route
 
@@ -66,14 +67,14 @@ def list_keys(request: Request) -> Response:
 
 def _page(request: Request, index: KeyIndex, parameters: dict[str, bytes]) -> _Page:
     prefix, after = parameters.get("prefix", b""), parameters.get("after")
-    limit = _number(parameters, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+    limit = whole_number(parameters, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
     page = _Page(request, _included(parameters), limit)
     if "offset" in parameters:
         if after is not None or "delimiter" in parameters:
             raise Problem(400, "A page that begins at 'offset' has neither 'after' nor 'delimiter'.")
         if not request.session.user.may_read_all:
             raise Problem(403, "Positions count keys that this user may not read: page by 'after' instead.")
-        page.take_positions(index, prefix, _number(parameters, "offset", 0, 0, (1 << 53) - 1))
+        page.take_positions(index, prefix, whole_number(parameters, "offset", 0, 0, (1 << 53) - 1))
     elif "delimiter" not in parameters:
         page.take_keys(index, prefix, after)
     elif not parameters["delimiter"]:
@@ -194,15 +195,6 @@ def _walk(index: KeyIndex, prefix: bytes, after: bytes | None) -> Iterator[bytes
         after = keys[-1]
 
 
-def _number(parameters: Mapping[str, bytes], name: str, default: int, least: int, most: int) -> int:
-    given = parameters.get(name)
-    if given is None:
-        return default
-    if not given.isdigit() or len(given) > 16 or not least <= int(given) <= most:
-        raise Problem(400, f"The parameter {name!r} must be a whole number from {least} to {most}.")
-    return int(given)
-
-
 def _included(parameters: Mapping[str, bytes]) -> list[str]:
     if "include" not in parameters:
         return []
@@ -214,4 +206,4 @@ def _included(parameters: Mapping[str, bytes]) -> list[str]:
 
 
 _ENDPOINT = Endpoint(list_keys, changes_data=False)
-ROUTE = Route(PATH, {b"GET": _ENDPOINT, b"HEAD": _ENDPOINT}, COLLECTION)
+ROUTE = Route(PATH, {b"GET": _ENDPOINT, b"HEAD": _ENDPOINT, b"DELETE": bulk_delete.ENDPOINT}, COLLECTION)

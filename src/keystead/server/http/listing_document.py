@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keystead.server.http.schemas import DB, FAILURES, TEXT, content, object_of
+from keystead.server.http.schemas import DB, FAILURES, ONCE_FAILURES, TEXT, content, object_of, problem
 
 _COUNT = {"type": "integer", "minimum": 0}
 _ITEM = object_of(
@@ -70,5 +70,33 @@ COLLECTION: dict[str, Any] = {
             },
             **{status: FAILURES[status] for status in ("400", "401", "403", "429", "503")},
         },
-    }
+    },
+    "delete": {
+        "operationId": "delete_keys",
+        "tags": ["keys"],
+        "summary": "Delete every key that begins with a prefix",
+        "description": (
+            "In one piece, as one transaction. With `expect`, the `total` of a listing, nothing is deleted when there "
+            "is another number of keys by now. Of a user who may not read every key it deletes those that he may read; "
+            "when he may not delete one of them it deletes none."
+        ),
+        "parameters": [
+            _parameter("prefix", "Of the keys; percent-encoded bytes.", {"type": "string", "minLength": 1}, "user:"),
+            _parameter("expect", "How many keys there must be.", {"type": "integer", "minimum": 0}),
+            _parameter("all", "Every key of the database: instead of a prefix.", {"type": "boolean"}),
+            DB,
+        ],
+        "responses": {
+            "200": {
+                "description": "They are deleted.",
+                "content": content(object_of(deleted=_COUNT | {"description": "How many."}), {"deleted": 3}),
+            },
+            "409": problem(
+                "There are not as many keys as expected: `keys` says how many. Or the first request with this "
+                "Idempotency-Key is still being executed."
+            ),
+            "422": ONCE_FAILURES["422"],
+            **{status: FAILURES[status] for status in ("400", "401", "403", "429", "503", "507")},
+        },
+    },
 }

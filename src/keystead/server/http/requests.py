@@ -9,7 +9,7 @@ import base64
 import binascii
 import difflib
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -151,6 +151,16 @@ class Request:
         if rest:
             raise Problem(400, "The key is given twice: in the path and by the parameter 'key'.")
         return from_base64url(encoded)
+
+
+def whole_number(parameters: Mapping[str, bytes], name: str, default: int, least: int, most: int) -> int:
+    """A parameter that is a number within these bounds. Problem for what is none."""
+    given = parameters.get(name)
+    if given is None:
+        return default
+    if not given.isdigit() or len(given) > 16 or not least <= int(given) <= most:
+        raise Problem(400, f"The parameter {name!r} must be a whole number from {least} to {most}.")
+    return int(given)
 
 
 def percent_decoded(text: bytes) -> bytes:

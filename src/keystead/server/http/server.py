@@ -26,6 +26,7 @@ from keystead.server.http.guards import Guard
 from keystead.server.http.lean import lean_routes
 from keystead.server.http.problems import Problem, problem_of_redis_error, unavailable
 from keystead.server.http.routes import SAFE_METHODS
+from keystead.server.samples import Samples
 
 if TYPE_CHECKING:
     from keystead.config.settings import Settings
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("keystead.http")
 
 DEADLINES_INTERVAL_S = 1.0
+MOST_LONG_READS = 2
 
 RenderMetrics: TypeAlias = Callable[[str], tuple[str, bytes]]
 """From an Accept header to (content type, text)."""
@@ -73,12 +75,15 @@ class HttpServer:
         self.draining = False
         self._loading: float | None = 0.0  # the share that has been read; None when it is all there
         self.routes = lean_routes()
+        self.long_reads = asyncio.Semaphore(MOST_LONG_READS)
+        """For whatever reads many keys by slices: a few at a time, so that slices do not add up."""
         self._imported: asyncio.Future[tuple[Application, RenderMetrics]] = loop.create_future()
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: Clients
         self.executor: LocalExecutor
         self.calls: Calls
         self.feed: Feed
+        self.samples: Samples
         self.authentication: Authentication
         """Finds out who asks."""
         self.configure(settings)
@@ -100,6 +105,7 @@ class HttpServer:
         """The store is there: serve."""
         self._clients = clients
         self.executor = clients.executor
+        self.samples = Samples(clients.executor, turns.meters, self.now_s)
         self.calls = Calls(self.loop, clients.executor, turns)
         self.feed = Feed(self.loop, clients.executor.engine, turns.schedule)
         self.authentication = Authentication(clients.executor.access, monotonic)
@@ -186,10 +192,12 @@ class HttpServer:
                 self.executor.close_session(connection.session)
 
     def enforce_deadlines(self) -> None:
-        """Tell the time, and once a second close whoever is too slow. To be called several times a second."""
+        """Tell the time, and once a second close whoever is too slow and take a sample. To be called several times a
+        second, once the store serves."""
         self._tell_time()
         if self.now_s - self._deadlines_at_s >= DEADLINES_INTERVAL_S:
             self._deadlines_at_s = self.now_s
+            self.samples.take(self.now_s)
             for connection in list(self.connections):
                 connection.check_deadline(self.now_s)
 
