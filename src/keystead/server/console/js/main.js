@@ -28,8 +28,8 @@ const VIEWS = {
   live: { title: "Live", icon: "live", show: showLive },
   commands: { title: "Commands", icon: "terminal", show: showCommands },
   memory: { title: "Memory", icon: "memory", show: showMemory },
-  deleted: { title: "Recycle bin", icon: "bin", show: showDeleted },
-  transfer: { title: "Import, export", icon: "transfer", show: showTransfer },
+  deleted: { title: "Deleted", icon: "bin", show: showDeleted },
+  transfer: { title: "Transfer", icon: "transfer", show: showTransfer },
   server: { title: "Server", icon: "server", show: showServer },
 };
 

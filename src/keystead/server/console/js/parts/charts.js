@@ -55,8 +55,9 @@ export class Chart {
       return `${label} ${value === null || value === undefined ? "–" : this._what.format(value)}`.trim();
     });
     const ago = index < 0 ? "" : ` · ${(this._lines[0]?.values.length ?? 1) - 1 - index} s ago`;
-    fill(this._figure, figures[0]?.replace(/^\S+ (?=\S)/, (word) => (this._lines.length > 1 ? word : "")) ?? "");
-    fill(this._legend, this._lines.map((line, place) => el("span", { class: `key-${place}` }, figures[place])), ago);
+    const isSingle = figures.length === 1;
+    fill(this._figure, isSingle ? figures[0] : "");
+    fill(this._legend, isSingle ? null : figures.map((figure, place) => el("span", { class: `key-${place}` }, figure)), ago.replace(" · ", ""));
     this._drawing.setAttribute("aria-label", `${this._what.title}: ${figures.join(", ")}${ago}`);
   }
 }

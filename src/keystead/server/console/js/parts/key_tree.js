@@ -2,7 +2,7 @@
 // next page when its place comes into sight. Without a delimiter it is one long list. Must not know: the page.
 
 import * as api from "../api.js";
-import { bytesOf, percent } from "../bytes.js";
+import { bytesOf, percent, startsWith, utf8 } from "../bytes.js";
 
 const PAGE = 500;
 
@@ -26,6 +26,7 @@ export class KeyTree {
     this.total = /** @type {number | null} */ (null);
     this.tookMs = 0;
     this.root = node({ name: "" }, prefix, null);
+    this._shownFrom = delimiter ? afterLast(prefix, utf8(delimiter)) : 0;
     /** @type {Row[]} */
     this.rows = [];
     this._open(this.root);
@@ -41,6 +42,11 @@ export class KeyTree {
 
   get isLoaded() {
     return this.root.isLoaded;
+  }
+
+  /** The part of a node's name that its folder does not say already. @param {Node} child */
+  ownName(child) {
+    return child.name.subarray(child.parent === this.root ? this._shownFrom : (child.parent?.name.length ?? 0));
   }
 
   /** The row at *index*; asks for more keys when that is what it stands for. @param {number} index @returns {Row} */
@@ -152,4 +158,12 @@ function node(item, name, parent) {
     isLoading: false,
     problem: null,
   };
+}
+
+/** Where the part behind the last *mark* begins. @param {Uint8Array} bytes @param {Uint8Array} mark */
+function afterLast(bytes, mark) {
+  for (let at = bytes.length; at >= mark.length; at--) {
+    if (startsWith(bytes.subarray(at - mark.length), mark)) return at;
+  }
+  return 0;
 }

@@ -178,7 +178,7 @@ class KeysView {
   _treeRow(row, tree) {
     const { node } = row;
     if (row.kind === "more") return this._moreRow(tree, node);
-    const label = shown(node.name.subarray(node.parent?.name.length ?? 0), 300) || shown(node.name, 300);
+    const label = shown(tree.ownName(node), 300) || shown(node.name, 300);
     const isShown = !node.isFolder && this._isShown(node.name);
     const line = el("div", { class: ["tree-row", node.isFolder ? "folder" : "key", isShown && "is-shown", `level-${Math.min(node.level - 1, 12)}`], role: "treeitem", "aria-level": node.level, "aria-selected": String(isShown), "aria-expanded": node.isFolder ? String(node.isOpen) : undefined });
     if (!node.isFolder) {
