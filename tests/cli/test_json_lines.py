@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.stores import content, files, fill, flip, keystead
-from keystead.cli.json_lines import from_line, to_line
 from keystead.engine.engine import Engine, Options
+from keystead.execution.json_lines import from_line, to_line
 
 LATER_MS = 4_102_444_800_000
 

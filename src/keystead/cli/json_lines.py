@@ -1,11 +1,4 @@
-"""keystead dump and load: all data as JSON lines, one key a line.
-
-    {"db":0,"key":"user:1","value":"Ada","expires_at_ms":1767225600000}
-    {"db":0,"key":{"base64":"/wA="},"value":{"base64":"gA=="}}
-
-A key or value that is UTF-8 is text, any other is base64; `expires_at_ms` is Unix time and absent without an expiry.
-`db` may be left out for 0, `type` ("string") for a string. Reading what was written gives the same data, byte for byte.
-"""
+"""keystead dump and load: all data as JSON lines (see `execution/json_lines`)."""
 
 from __future__ import annotations
 
@@ -14,9 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Annotated, Final, Literal, NoReturn, Self
-
-import msgspec
+from typing import IO, Final, NoReturn, Self
 
 from keystead.cli.offline import changing, reading
 from keystead.cli.options import CommandLine
@@ -27,6 +18,7 @@ from keystead.engine.operations import Author
 from keystead.engine.values import Value
 from keystead.engine.view import DATABASES, KeyspaceView, View
 from keystead.errors import DirectoryUnusable, DiskFull, KeysteadError, OutOfMemory
+from keystead.execution.json_lines import from_line, to_line
 
 _BATCH_RECORDS: Final = 1000
 _BATCH_BYTES: Final = 1 << 20
@@ -41,52 +33,8 @@ of 1,000 keys is applied as a whole or not at all; keys whose time is up are
 left out. No server may have the directory open."""
 
 
-class Base64(msgspec.Struct, forbid_unknown_fields=True):
-    """Bytes that are not UTF-8."""
-
-    base64: bytes
-
-
-class Record(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One line."""
-
-    db: Annotated[int, msgspec.Meta(ge=0, le=15)] | msgspec.UnsetType = msgspec.UNSET
-    key: str | Base64
-    type: Literal["string"] = "string"
-    value: str | Base64
-    expires_at_ms: Annotated[int, msgspec.Meta(gt=0)] | msgspec.UnsetType = msgspec.UNSET
-
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Record).decode
-
-
 class BadLine(KeysteadError):
     """A line of the input is not a record."""
-
-
-def to_line(db: int, key: bytes, value: bytes | bytearray, expires_at_ms: int) -> bytes:
-    """One line, with its line feed; an expiry of 0 is none."""
-    expiry = expires_at_ms or msgspec.UNSET
-    return _encode(Record(db=db, key=_text(key), value=_text(bytes(value)), expires_at_ms=expiry)) + b"\n"
-
-
-def from_line(line: bytes) -> tuple[int, bytes, bytes, int]:
-    """Database, key, value, expiry in milliseconds of Unix time (0: none). Raises ValueError with a reason."""
-    record = _decode(line)
-    return record.db or 0, _bytes(record.key), _bytes(record.value), record.expires_at_ms or 0
-
-
-def _text(data: bytes) -> str | Base64:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return Base64(data)
-
-
-def _bytes(text: str | Base64) -> bytes:
-    # JSON can name half a character ("\ud800"), which no UTF-8 has: encode() refuses it with a ValueError.
-    return text.encode() if isinstance(text, str) else text.base64
 
 
 # --- dump -----------------------------------------------------------------------------------------------------------

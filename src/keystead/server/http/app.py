@@ -44,9 +44,9 @@ def build() -> FastAPI:
 
 def _routers() -> list[APIRouter]:
     # Imported here, because they need what is above.
-    from keystead.server.http import changes
+    from keystead.server.http import changes, export
 
-    return [openapi.router, changes.router]
+    return [openapi.router, changes.router, export.router]
 
 
 def answer_of(problem: Problem) -> AsgiResponse:

@@ -8,6 +8,7 @@ from keystead.server.http import (
     commands,
     console,
     health,
+    importing,
     increments,
     keys,
     listing,
@@ -26,7 +27,7 @@ def lean_routes() -> Routes:
     return Routes(
         exact=[
             *(*health.ROUTES, login.ROUTE, listing.ROUTE, metrics.ROUTE, batch.ROUTE, commands.ROUTE),
-            *(memory.ROUTE, reference.ROUTE, statistics.ROUTE),
+            *(importing.ROUTE, memory.ROUTE, reference.ROUTE, statistics.ROUTE),
             *upstash.ROUTES,
         ],
         prefixes=[keys.ROUTE, increments.ROUTE, console.ROUTE],

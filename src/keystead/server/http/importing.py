@@ -1,0 +1,173 @@
+"""POST /v1/import: JSON lines become keys, by transactions of bounded size.
+
+All lines are read first, so that a line that makes no sense, or a key that the user may not set, leaves nothing half
+done. Then each transaction is on disk before the next one begins. Must not know: what a line looks like.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from keystead.errors import DiskFailure
+from keystead.execution.batches import Batch, Step
+from keystead.execution.json_lines import from_line
+from keystead.server.http import bodies
+from keystead.server.http.export_document import IMPORT
+from keystead.server.http.problems import Problem, problem_of_redis_error
+from keystead.server.http.routes import Endpoint, Route
+from keystead.server.http.transactions import problem_of_failure
+
+if TYPE_CHECKING:
+    from keystead.execution.promise import Promise
+    from keystead.server.http.requests import Request
+    from keystead.server.http.responses import Response
+
+BATCH_KEYS: Final = 200
+BATCH_BYTES: Final = 1 << 18
+SLICE_S: Final = 0.001
+PAUSE_S: Final = 0.001
+EXISTING: Final = ("replace", "keep")
+
+
+class _Record(NamedTuple):
+    db: int
+    key: bytes
+    value: bytes
+    expires_at_ms: int
+    """0: none."""
+
+
+class _Counts:
+    """What has become of the lines."""
+
+    def __init__(self) -> None:
+        self.imported = 0
+        self.kept = 0
+        self.expired = 0
+
+    def members(self) -> dict[str, object]:
+        return dict(vars(self))
+
+
+async def import_lines(request: Request) -> Response:
+    """Import what the body says."""
+    parameters = request.parameters(("db", "existing"))
+    existing = parameters.get("existing", "replace")
+    if existing not in EXISTING:
+        raise Problem(400, f"The parameter 'existing' is one of: {', '.join(EXISTING)}.")
+    if len(request.body) > bodies.LONGEST_BYTES:
+        raise Problem(413, f"An import may have {bodies.LONGEST_BYTES} bytes: send more in several, of whole lines.")
+    db = request.session.db.number if "db" in parameters else None
+    if not request.session.user.permissions.may_write:
+        refusal = request.session.executor.may(request.session.user, [b"SET", b"", b""])
+        raise problem_of_redis_error(refusal or "NOPERM this user has no permissions to change keys")
+    records = await _read(request, db)
+    counts = _Counts()
+    for batch in _batches(records):
+        await _apply(request, batch, counts, keep=existing == "keep")
+    return bodies.answer(counts.members())
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+async def _read(request: Request, db: int | None) -> list[_Record]:
+    """Every line; in database *db*, if given. Problem for the first that is wrong."""
+    records: list[_Record] = []
+    until_s = time.perf_counter() + SLICE_S
+    for number, line in enumerate(_lines(request.body), 1):
+        if line.strip():
+            try:
+                read = _Record(*from_line(line))
+            except ValueError as error:
+                raise Problem(400, f"Line {number}: {error}. Nothing was imported.", members={"line": number}) from None
+            records.append(read if db is None else read._replace(db=db))
+            _check_that_it_may_be_set(request, read.key, number)
+        if time.perf_counter() >= until_s:
+            await asyncio.sleep(PAUSE_S)
+            until_s = time.perf_counter() + SLICE_S
+    return records
+
+
+def _lines(body: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(body):
+        end = body.find(b"\n", at)
+        end = len(body) if end < 0 else end
+        yield body[at:end]
+        at = end + 1
+
+
+def _check_that_it_may_be_set(request: Request, key: bytes, number: int) -> None:
+    user = request.session.user
+    if user.permissions.is_unrestricted:
+        return
+    refusal = request.session.executor.may(user, [b"SET", key, b""])
+    if refusal is not None:
+        problem = problem_of_redis_error(refusal)
+        problem.detail = f"Line {number}: {problem.detail} Nothing was imported."
+        problem.members["line"] = number
+        raise problem
+
+
+# --- applying --------------------------------------------------------------------------------------------------------
+
+
+def _batches(records: list[_Record]) -> Iterator[list[_Record]]:
+    batch: list[_Record] = []
+    size = 0
+    for record in records:
+        if batch and (len(batch) == BATCH_KEYS or size > BATCH_BYTES or record.db != batch[0].db):
+            yield batch
+            batch, size = [], 0
+        batch.append(record)
+        size += len(record.key) + len(record.value)
+    if batch:
+        yield batch
+
+
+async def _apply(request: Request, records: list[_Record], counts: _Counts, *, keep: bool) -> None:
+    """One transaction; it is on disk when this returns. Problem, with the counts so far, when it cannot be."""
+    session = request.session
+    request.connection.check_that_it_is_wanted()
+    session.db = session.engine.databases[records[0].db]
+    now_ms = session.engine.clock.refresh()
+    live = [record for record in records if not 0 < record.expires_at_ms <= now_ms]
+    batch = Batch(session, [Step(_command(record, keep=keep)) for record in live])
+    try:
+        promise = batch.start()
+    except DiskFailure as failure:
+        request.calls.turns.fail(failure)
+        await asyncio.Event().wait()  # nothing is answered any more
+        return
+    if promise is not None:
+        await _resolved(promise)
+    await request.calls.settle(session, None)
+    if batch.failure is not None:
+        problem = problem_of_failure(batch.failure)
+        problem.detail += f" {counts.imported} keys of the lines before were imported."
+        problem.members |= counts.members()
+        raise problem
+    set_ = sum(reply.startswith(b"+") for reply in batch.replies)
+    counts.imported += set_
+    counts.kept += len(live) - set_
+    counts.expired += len(records) - len(live)
+
+
+def _command(record: _Record, *, keep: bool) -> list[bytes]:
+    command = [b"SET", record.key, record.value]
+    if record.expires_at_ms:
+        command += [b"PXAT", b"%d" % record.expires_at_ms]
+    return [*command, b"NX"] if keep else command
+
+
+async def _resolved(promise: Promise) -> None:
+    done = asyncio.Event()
+    promise.add_done(lambda _: done.set())
+    await done.wait()
+
+
+ROUTE = Route(b"/v1/import", {b"POST": Endpoint(import_lines, changes_data=True)}, {"post": IMPORT})
