@@ -209,8 +209,12 @@ export const verification = () => json("GET", "/v1/verify");
 export const verify = () => request("POST", "/v1/verify");
 /** @param {number} db @param {Uint8Array} prefix @param {AbortSignal} signal */
 export const exported = (db, prefix, signal) => request("GET", "/v1/export", { query: { db: db || undefined, prefix }, signal });
-/** @param {number} db @param {Blob} lines */
-export const imported = (db, lines) => json("POST", "/v1/import", { query: { db: db || undefined }, body: lines });
+/**
+ * Whole lines into *db*, whatever database they name.
+ * @param {number} db @param {Blob} lines @param {"replace" | "keep"} existing
+ * @returns {Promise<{imported: number, kept: number, expired: number}>}
+ */
+export const imported = (db, lines, existing) => json("POST", "/v1/import", { query: { db, existing }, body: lines });
 
 /**
  * Follow changes as they become durable.

@@ -66,10 +66,11 @@ function save(blob, name) {
 /** @param {AbortSignal} leaving */
 function importing(leaving) {
   const file = el("input", { type: "file", accept: ".jsonl,.ndjson,.json,.txt" });
+  const existing = el("select", {}, el("option", { value: "keep" }, "keep them as they are"), el("option", { value: "replace" }, "replace them"));
   const bar = el("progress", { max: "1", value: 0, "aria-label": "Imported", hidden: true });
   const told = el("p", { class: "quiet", role: "status" });
   const start = button("Import", run, { class: "primary" });
-  return el("section", { class: "card", "aria-label": "Import" }, el("h2", {}, "Import"), field("File", file, "Keys that exist are replaced. Every piece is one transaction or several; what is imported can be undone from the history."), el("div", { class: "row" }, start), bar, told);
+  return el("section", { class: "card", "aria-label": "Import" }, el("h2", {}, "Import"), field("File", file, "As an export or keystead dump writes it."), field("Keys that exist already", existing), el("div", { class: "row" }, start), bar, told);
 
   async function run() {
     const chosen = file.files?.[0];
@@ -80,17 +81,19 @@ function importing(leaving) {
     start.disabled = true;
     bar.hidden = false;
     let keys = 0;
+    let kept = 0;
     let sent = 0;
     try {
       for await (const piece of pieces(chosen)) {
         if (leaving.aborted) return;
-        const answer = await api.imported(state.db, piece);
-        keys += answer.imported ?? answer.keys ?? answer.count ?? 0;
+        const answer = await api.imported(state.db, piece, existing.value);
+        keys += answer.imported;
+        kept += answer.kept;
         sent += piece.size;
         bar.value = sent / chosen.size;
         fill(told, `${plural(keys, "key")} imported, ${size(sent)} of ${size(chosen.size)}`);
       }
-      fill(told, `${plural(keys, "key")} imported. `, el("a", { href: link({}) }, "Show the keys"));
+      fill(told, `${plural(keys, "key")} imported${kept ? `, ${counted(kept)} that exist were kept` : ""}. `, el("a", { href: link({}) }, "Show the keys"));
       notice(`${plural(keys, "key")} imported.`);
     } catch (error) {
       fill(told, `It stopped after ${counted(keys)} keys; those before are in the store. `, el("span", { class: "trouble" }, /** @type {Error} */ (error).message));
