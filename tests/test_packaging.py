@@ -15,6 +15,7 @@ import keystead
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "keystead"
+CONSOLE = SOURCE / "server" / "console"
 REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
@@ -43,7 +44,9 @@ def project() -> dict[str, object]:
 
 def test_the_wheel_has_every_module_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     sources = {
-        path.relative_to(SOURCE.parent).as_posix() for path in SOURCE.rglob("*") if path.suffix in (".py", ".typed")
+        path.relative_to(SOURCE.parent).as_posix()
+        for path in SOURCE.rglob("*")
+        if path.suffix in (".py", ".typed") or (path.is_file() and CONSOLE in path.parents)
     }
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert packed == sources

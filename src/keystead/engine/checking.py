@@ -46,7 +46,7 @@ def check(directory: Directory, manifest: Manifest, found: list[CheckedGeneratio
     for generation in manifest.generations:
         checked = CheckedGeneration(generation)
         found.append(checked)
-        for file, length, checksum in _sealed_files(generation):
+        for file, length, checksum in sealed_files(generation):
             _check_whole(directory, file, length, checksum, checked)
             done += length
             yield Progress(done, total)
@@ -69,7 +69,7 @@ def check(directory: Directory, manifest: Manifest, found: list[CheckedGeneratio
         yield Progress(min(done, total), total)
 
 
-def _sealed_files(generation: Generation) -> Iterator[tuple[str, int, str]]:
+def sealed_files(generation: Generation) -> Iterator[tuple[str, int, str]]:
     """Name, length and checksum of each file that never changes again."""
     if generation.checkpoint is not None:
         yield generation.checkpoint.file, generation.checkpoint.length, generation.checkpoint.checksum

@@ -104,6 +104,11 @@ class Log:
         """What waits for room on the disk."""
         return len(self._held)
 
+    def durable_bytes(self) -> dict[int, int]:
+        """Of each segment that is not sealed and has durable bytes, by its number: up to where."""
+        ends = {each.number: min(each.end, self.durable_position - each.base) for each in (*self.retired, self.segment)}
+        return {number: end for number, end in ends.items() if end > 0}
+
     def append(self, frames: list[tuple[int, bytes, int]], time_ms: int) -> bool:
         """Write frames of (kind, payload, number) in one go, without syncing; False when the disk had no room for them.
 

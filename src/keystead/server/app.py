@@ -32,7 +32,7 @@ from keystead.server.certificates import Certificates
 from keystead.server.clients import Clients
 from keystead.server.http.connection import Connection as HttpConnection
 from keystead.server.http.encrypted import HttpsConnection
-from keystead.server.http.server import HttpServer
+from keystead.server.http.server import HttpServer, Recovery
 from keystead.server.loading import LoadingConnection
 from keystead.server.operations_writer import OperationsWriter
 from keystead.server.resp_server import Connection
@@ -272,7 +272,9 @@ class App:
         gc.collect()
         gc.freeze()  # what was loaded stays: no collection need look at it again
         keys = sum(len(database.keyspace) for database in self._engine.databases)
-        log.info("read %d keys in %.2f s", keys, time.perf_counter() - began_s)
+        took_s = time.perf_counter() - began_s
+        self._http.recovery = Recovery(time.time_ns() // 1_000_000, keys, round(took_s, 3), self._engine.torn_bytes)
+        log.info("read %d keys in %.2f s", keys, took_s)
         if self._engine.torn_bytes:
             log.warning("cut off %d bytes that were never acknowledged, kept in *.broken", self._engine.torn_bytes)
         return True

@@ -23,12 +23,13 @@ LEAN = [
     "/v1/memory",
     "/v1/reference",
     "/v1/statistics",
+    "/v1/verify",
     "/livez",
     "/readyz",
     "/metrics",
 ]
 
-PLAIN = ("application/octet-stream", "application/x-ndjson")
+PLAIN = ("application/octet-stream", "application/x-ndjson", "text/plain")
 
 
 @pytest.fixture

@@ -46,4 +46,6 @@ def test_every_answer_to_a_restricted_user_is_documented(server: HttpServer, tmp
     redis.call("ACL", "SETUSER", "ada", "on", ">secret", "+@read", "~a*")
     redis.call("ACL", "SETUSER", "default", "resetpass", ">master")
     redis.close()
-    assert found_by_schemathesis(server, tmp_path, "--auth", "ada:secret") == ""
+    # Logins at random would have everybody at this address wait.
+    options = ("--auth", "ada:secret", "--exclude-path", "/v1/session")
+    assert found_by_schemathesis(server, tmp_path, *options) == ""

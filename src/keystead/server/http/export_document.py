@@ -11,6 +11,7 @@ EXAMPLE = """\
 {"db":0,"key":"user:1","value":"Ada","expires_at_ms":4102444800000}
 {"db":0,"key":{"base64":"/wA="},"value":{"base64":"gA=="}}
 """
+_LINES = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
 
 EXPORT: dict[str, Any] = {
@@ -32,7 +33,7 @@ EXPORT: dict[str, Any] = {
         DB,
     ],
     "responses": {
-        "200": {"description": "The lines.", "content": content({"type": "string"}, EXAMPLE, JSON_LINES)},
+        "200": {"description": "The lines.", "content": content(_LINES, EXAMPLE, JSON_LINES)},
         **{status: FAILURES[status] for status in ("400", "401", "403", "429", "503")},
     },
 }
@@ -59,7 +60,10 @@ IMPORT: dict[str, Any] = {
             "schema": {"type": "string", "enum": ["replace", "keep"], "default": "replace"},
         },
     ],
-    "requestBody": {"required": True, "content": content({"type": "string"}, EXAMPLE, JSON_LINES)},
+    "requestBody": {
+        "required": True,
+        "content": {JSON_LINES: {"schema": _LINES}} | content(_LINES, EXAMPLE, "text/plain"),
+    },
     "responses": {
         "200": {
             "description": "How many keys were imported, kept as they were, and left out because their time was up.",

@@ -18,6 +18,7 @@ from keystead.server.http import (
     reference,
     statistics,
     upstash,
+    verify,
 )
 from keystead.server.http.routes import Routes
 
@@ -27,7 +28,7 @@ def lean_routes() -> Routes:
     return Routes(
         exact=[
             *(*health.ROUTES, login.ROUTE, listing.ROUTE, metrics.ROUTE, batch.ROUTE, commands.ROUTE),
-            *(importing.ROUTE, memory.ROUTE, reference.ROUTE, statistics.ROUTE),
+            *(importing.ROUTE, memory.ROUTE, reference.ROUTE, statistics.ROUTE, verify.ROUTE),
             *upstash.ROUTES,
         ],
         prefixes=[keys.ROUTE, increments.ROUTE, console.ROUTE],

@@ -27,6 +27,7 @@ from keystead.server.http.lean import lean_routes
 from keystead.server.http.problems import Problem, problem_of_redis_error, unavailable
 from keystead.server.http.routes import SAFE_METHODS
 from keystead.server.samples import Samples
+from keystead.server.verification import Verification
 
 if TYPE_CHECKING:
     from keystead.config.settings import Settings
@@ -54,6 +55,17 @@ class Readiness(NamedTuple):
     """"": ready. Else "loading", "disk-full", "out-of-memory" or "draining"."""
     detail: str
     percent: int | None = None
+
+
+class Recovery(NamedTuple):
+    """What reading the store at the start has found."""
+
+    at_ms: int
+    """When it was done, in Unix time."""
+    keys: int
+    took_s: float
+    torn_bytes: int
+    """Cut off, because they were never acknowledged."""
 
 
 class HttpServer:
@@ -84,6 +96,9 @@ class HttpServer:
         self.calls: Calls
         self.feed: Feed
         self.samples: Samples
+        self.verification: Verification
+        self.recovery: Recovery
+        """What reading the store at the start has found."""
         self.authentication: Authentication
         """Finds out who asks."""
         self.configure(settings)
@@ -105,6 +120,7 @@ class HttpServer:
         """The store is there: serve."""
         self._clients = clients
         self.executor = clients.executor
+        self.verification = Verification(clients.executor.engine)
         self.samples = Samples(clients.executor, turns.meters, self.now_s)
         self.calls = Calls(self.loop, clients.executor, turns)
         self.feed = Feed(self.loop, clients.executor.engine, turns.schedule)
