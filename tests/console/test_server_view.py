@@ -38,7 +38,7 @@ def test_slow_commands_are_shown(new_page: NewPage, client: redis.Redis) -> None
     client.get("value:text")
     client.config_set("slowlog-log-slower-than", 10_000)
     page = new_page("#/db0/server/slow-log")
-    expect(page.get_by_role("row", name=re.compile("(?i)get value:text")).first).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("get value:text", re.IGNORECASE)).first).to_be_visible()
 
 
 def test_a_setting_is_changed_and_that_is_undone(new_page: NewPage, client: redis.Redis) -> None:
@@ -81,14 +81,14 @@ def test_keys_are_exported_and_imported(new_page: NewPage, client: redis.Redis, 
     page = new_page("#/db0/transfer")
     page.get_by_label("Only keys that begin with").fill("moved:")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Export").click()
+        page.get_by_role("button", name="Export", exact=True).click()
     file = tmp_path / "moved.jsonl"
     download.value.save_as(file)
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert len(lines) >= 2
     client.delete("moved:1", b"moved:\xff")
     page.get_by_label("File").set_input_files(file)
-    page.get_by_role("button", name="Import").click()
+    page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_role("status").filter(has_text="2 keys imported").first).to_be_visible()
     assert client.get("moved:1") == b"one"
     assert client.get(b"moved:\xff") == b"\x00\xff"

@@ -147,7 +147,7 @@ export const address = (db, key, moment) => `/v1/keys/${search({ ...at(db, key),
  */
 export async function write(db, key, bytes, { etag, ttl } = {}) {
   if (key.length > LONG_KEY) return writeLongKey(db, key, bytes, { etag, ttl });
-  const query = { ...at(db, key), ttl: ttl ?? undefined, empty: bytes.length ? undefined : "true" };
+  const query = { ...at(db, key), ttl: typeof ttl === "number" ? ttl.toFixed(3) : (ttl ?? undefined), empty: bytes.length ? undefined : "true" };
   const response = await request("PUT", "/v1/keys/", { query, body: bytes, headers: condition(etag) });
   return response.headers.get("ETag") ?? "";
 }

@@ -31,7 +31,7 @@ export function shell(views, act) {
     el("header", { class: "top" },
       el("a", { class: "brand", href: link({ db: state.db }), "aria-label": "Keystead, keys" }, el("img", { src: "/console/icon.svg", alt: "", width: "24", height: "24" }), el("span", {}, "Keystead")),
       databaseChoice(),
-      el("button", { type: "button", class: "palette-button", onclick: () => openPalette(views), "aria-keyshortcuts": "Control+K" }, icon("search"), el("span", {}, "Find or do anything"), el("kbd", {}, "Ctrl K")),
+      el("button", { type: "button", class: "palette-button", "aria-label": "Find or do anything", onclick: () => openPalette(views), "aria-keyshortcuts": "Control+K" }, icon("search"), el("span", {}, "Find or do anything"), el("kbd", {}, "Ctrl K")),
       el("span", { class: "grow" }),
       iconButton("sun", "Appearance", nextTheme),
       el("button", { type: "button", class: "icon-button", "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts (?)", onclick: showShortcuts }, "?"),
