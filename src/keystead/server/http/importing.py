@@ -1,14 +1,15 @@
 """POST /v1/import: JSON lines become keys, by transactions of bounded size.
 
-All lines are read first, so that a line that makes no sense, or a key that the user may not set, leaves nothing half
-done. Then each transaction is on disk before the next one begins. Must not know: what a line looks like.
+All lines are checked first, so that a line that makes no sense, or a key that the user may not set, leaves nothing half
+done. Then they are read once more, rather than kept: a hundred thousand records in memory would have the garbage
+collector stop the loop. Each transaction is on disk before the next one begins. Must not know: what a line looks like.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from keystead.errors import DiskFailure
@@ -64,9 +65,9 @@ async def import_lines(request: Request) -> Response:
     if not request.session.user.permissions.may_write:
         refusal = request.session.executor.may(request.session.user, [b"SET", b"", b""])
         raise problem_of_redis_error(refusal or "NOPERM this user has no permissions to change keys")
-    records = await _read(request, db)
+    await _check(request)
     counts = _Counts()
-    for batch in _batches(records):
+    for batch in _batches(_records(request.body, db)):
         await _apply(request, batch, counts, keep=existing == "keep")
     return bodies.answer(counts.members())
 
@@ -74,22 +75,27 @@ async def import_lines(request: Request) -> Response:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-async def _read(request: Request, db: int | None) -> list[_Record]:
-    """Every line; in database *db*, if given. Problem for the first that is wrong."""
-    records: list[_Record] = []
+async def _check(request: Request) -> None:
+    """Problem for the first line that is wrong."""
     until_s = time.perf_counter() + SLICE_S
     for number, line in enumerate(_lines(request.body), 1):
         if line.strip():
             try:
-                read = _Record(*from_line(line))
+                key = _Record(*from_line(line)).key
             except ValueError as error:
                 raise Problem(400, f"Line {number}: {error}. Nothing was imported.", members={"line": number}) from None
-            records.append(read if db is None else read._replace(db=db))
-            _check_that_it_may_be_set(request, read.key, number)
+            _check_that_it_may_be_set(request, key, number)
         if time.perf_counter() >= until_s:
             await asyncio.sleep(PAUSE_S)
             until_s = time.perf_counter() + SLICE_S
-    return records
+
+
+def _records(body: bytes, db: int | None) -> Iterator[_Record]:
+    """What the lines say; in database *db*, if given."""
+    for line in _lines(body):
+        if line.strip():
+            record = _Record(*from_line(line))
+            yield record if db is None else record._replace(db=db)
 
 
 def _lines(body: bytes) -> Iterator[bytes]:
@@ -116,7 +122,7 @@ def _check_that_it_may_be_set(request: Request, key: bytes, number: int) -> None
 # --- applying --------------------------------------------------------------------------------------------------------
 
 
-def _batches(records: list[_Record]) -> Iterator[list[_Record]]:
+def _batches(records: Iterable[_Record]) -> Iterator[list[_Record]]:
     batch: list[_Record] = []
     size = 0
     for record in records:
