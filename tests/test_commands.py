@@ -10,6 +10,7 @@ import pytest
 
 from cases import ALL_CASES
 from cases.differences import DIFFERENT_CASES
+from cases.history import HISTORY_CASES
 from cases.play import Peer, differences, perform
 from cases.recorded import RECORDED_CASES
 from http_door import LOSSY, plays
@@ -85,8 +86,10 @@ def test_command_answers_as_redis_does(
 OUR_DOORS = {door: how for door, how in DOORS.items() if how[0] != "redis"}
 
 
-@pytest.mark.parametrize(("door", "case"), _asked(OUR_DOORS, RECORDED_CASES))
-def test_command_newer_than_redis_7_0_answers_as_recorded(door: str, case: Case, peer: Callable[[str], Peer]) -> None:
+@pytest.mark.parametrize(("door", "case"), _asked(OUR_DOORS, [*RECORDED_CASES, *HISTORY_CASES]))
+def test_command_that_redis_7_0_does_not_have_answers_as_recorded(
+    door: str, case: Case, peer: Callable[[str], Peer]
+) -> None:
     _compare(case, door, _performed(case, peer(door)), None)
 
 
@@ -102,7 +105,9 @@ def test_command_differs_on_purpose(door: str, case: Case, peer: Callable[[str],
 def test_the_cases_left_out_over_http_are_known_by_name() -> None:
     """Those that begin to need the state of a connection are added knowingly; those that no longer do are played."""
     assert {case.id for case in ALL_CASES} >= LOSSY
-    left_out = sorted(case.id for case in (*ALL_CASES, *RECORDED_CASES, *DIFFERENT_CASES) if not plays(case))
+    left_out = sorted(
+        case.id for case in (*ALL_CASES, *RECORDED_CASES, *HISTORY_CASES, *DIFFERENT_CASES) if not plays(case)
+    )
     assert left_out == LEFT_OUT_OVER_HTTP.read_text(encoding="utf-8").splitlines()
 
 

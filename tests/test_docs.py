@@ -89,7 +89,9 @@ def test_every_exit_status_is_documented_once() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_keystead_command_that_a_page_shows_exists(page: Path) -> None:
     shown = [line for language in ("sh", "console") for block in blocks(page, language) for line in block.splitlines()]
-    shown += re.findall(r"`(keystead (?!manifest)[a-z].*?)`", text(page))  # the manifest's first line is no command
+    shown += re.findall(
+        r"`(keystead (?!manifest|snapshot|backups)[a-z].*?)`", text(page)
+    )  # first lines of files are no commands
     for line in shown:
         words = shlex.split(line.removeprefix("$ "), comments=True)
         if words[:1] == ["keystead"] and len(words) > 1 and not words[1].startswith("-"):

@@ -14,6 +14,10 @@ PUBLIC = {
     "Store",
     "Transaction",
     "Codec",
+    "Change",
+    "Deleted",
+    "Difference",
+    "PastView",
     "text",
     "json",
     "msgpack",
@@ -22,14 +26,19 @@ PUBLIC = {
 }
 
 STORE_METHODS = {
+    "at",
     "clear",
     "close",
     "closed",
     "compare_and_set",
     "delete_many",
+    "deleted",
+    "diff",
     "expire",
+    "forget",
     "get",
     "get_many",
+    "history",
     "increment",
     "items",
     "keys",
@@ -51,6 +60,7 @@ ASYNC_METHODS = {
     "acompare_and_set",
     "adelete",
     "adelete_many",
+    "aforget",
     "aget",
     "aget_many",
     "aincrement",
@@ -92,7 +102,8 @@ def test_a_store_has_these_methods_and_no_others() -> None:
         return {name for name in dir(kind) if not name.startswith("_")}
 
     assert public(keystead.Store) == STORE_METHODS | ASYNC_METHODS
-    assert public(keystead.Transaction) == STORE_METHODS - {"close", "closed", "sync", "transaction"}
+    past = {"at", "deleted", "diff", "history"}
+    assert public(keystead.Transaction) == STORE_METHODS - past - {"close", "closed", "forget", "sync", "transaction"}
 
 
 def test_every_public_method_says_what_it_does() -> None:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
 from benchmarks.scenarios import (
+    backup,
     checkpoint,
     cost,
     fairness,
     feed,
     growing,
+    history,
     http,
     in_process,
     memory,
@@ -32,4 +34,6 @@ SCENARIOS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "cost": cost.measure,
     "http": http.measure,
     "feed": feed.measure,
+    "backup": backup.measure,
+    "history": history.measure,
 }

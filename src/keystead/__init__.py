@@ -22,7 +22,9 @@ from keystead.errors import (
     DiskFull,
     ForkedHandle,
     HandleUnusable,
+    HistoryGone,
     KeysteadError,
+    MomentRefused,
     OpenError,
     OutOfMemory,
     PortTaken,
@@ -37,24 +39,43 @@ from keystead.errors import (
 )
 
 if TYPE_CHECKING:
-    from keystead.embedded import Codec, Store, Transaction, connect, json, msgpack, pickle, text
+    from keystead.embedded import (
+        Change,
+        Codec,
+        Deleted,
+        Difference,
+        PastView,
+        Store,
+        Transaction,
+        connect,
+        json,
+        msgpack,
+        pickle,
+        text,
+    )
     from keystead.embedded import open as open  # noqa: A004 - its users write keystead.open
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Change",
     "Codec",
     "CommandError",
     "ConfigurationError",
     "DamagedData",
+    "Deleted",
+    "Difference",
     "DirectoryUnusable",
     "DiskFailure",
     "DiskFull",
     "ForkedHandle",
     "HandleUnusable",
+    "HistoryGone",
     "KeysteadError",
+    "MomentRefused",
     "OpenError",
     "OutOfMemory",
+    "PastView",
     "PortTaken",
     "ServerUnreachable",
     "Store",

@@ -17,6 +17,8 @@
     │   └── ForkedHandle                1   used in a child of the process that opened it
     ├── TransactionError                1   a transaction used in a way that it does not allow
     │   └── TransactionConflict         1   what it watched was changed by somebody else; run it again
+    ├── MomentRefused                   1   what names no moment of the past, or one that is yet to come
+    │   └── HistoryGone                 1   a moment that retention has let go; says how far back one can go
     ├── ValueRefused                    1   a key or value of a wrong type or over the size limit
     ├── ServerUnreachable               1   connect() or a command line tool found no server
     └── CommandError                    1   a Redis error reply, such as "WRONGTYPE Operation against …"
@@ -29,6 +31,7 @@ This module imports nothing of Keystead, so that every layer may use it.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import ClassVar, Final
 
 EXIT_USAGE: Final = 2
@@ -179,6 +182,23 @@ class TransactionError(KeysteadError):
 
 class TransactionConflict(TransactionError):
     """What the transaction had read or watched was changed by somebody else; nothing was applied. Run it again."""
+
+
+class MomentRefused(KeysteadError):
+    """What was given names no moment of the past: nobody can read it, or it is yet to come."""
+
+
+class HistoryGone(MomentRefused):
+    """Retention has let that moment go. The oldest that can be read is behind transaction `sequence`, of `time_ms`."""
+
+    def __init__(self, sequence: int, time_ms: int) -> None:
+        super().__init__(sequence, time_ms)
+        self.sequence = sequence
+        self.time_ms = time_ms
+
+    def __str__(self) -> str:
+        oldest = datetime.fromtimestamp(self.time_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        return f"the past is kept from {oldest} on, which is behind transaction {self.sequence}"
 
 
 class ValueRefused(KeysteadError):

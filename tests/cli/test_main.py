@@ -34,7 +34,7 @@ def test_help_lists_every_command_and_every_exit_status() -> None:
 def test_every_command_explains_itself_in_lines_that_fit_a_terminal(name: str) -> None:
     run = keystead(name, "--help")
     assert (run.status, run.errors) == (0, "")
-    assert re.match(rf"usage: keystead {name} [A-Za-z \[\]]*\[OPTIONS\]", run.output)
+    assert re.match(rf"usage: keystead {name} [A-Za-z .\[\]-]*\[OPTIONS\]", run.output)
     assert max(map(len, run.output.splitlines())) <= 80
 
 

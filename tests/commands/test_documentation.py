@@ -66,7 +66,8 @@ NEWER = {"digest", "delex", "waitaof", "client|setinfo", "client|no-touch"}
 
 
 def test_only_commands_known_to_be_newer_are_not_in_redis_7_0(redis_info: dict[bytes, list[Any]]) -> None:
-    assert {command.name for command in every_command() if command.name.encode() not in redis_info} == NEWER
+    ours = {command.name for command in every_command() if command.name.encode() not in redis_info}
+    assert {name for name in ours if not name.startswith("ks.")} == NEWER
 
 
 @pytest.mark.parametrize("command", list(every_command()), ids=lambda command: command.name)

@@ -67,6 +67,7 @@ def test_ops_per_second_are_those_of_the_last_second(client: Client, executor_st
                 "Clients",
                 "Memory",
                 "Persistence",
+                "History",
                 "Stats",
                 "Replication",
                 "CPU",

@@ -92,3 +92,10 @@ def test_keys_are_exported_and_imported(new_page: NewPage, client: redis.Redis, 
     expect(page.get_by_role("status").filter(has_text="2 keys imported").first).to_be_visible()
     assert client.get("moved:1") == b"one"
     assert client.get(b"moved:\xff") == b"\x00\xff"
+
+
+def test_the_log_is_verified_on_demand(new_page: NewPage) -> None:
+    page = new_page("#/db0/server/log")
+    page.get_by_role("button", name="Verify the log now").click()
+    expect(page.get_by_role("region", name="Verification")).to_contain_text("sound")
+    expect(page.get_by_role("region", name="Last start")).to_contain_text("Torn tail")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from keystead.engine.files import LOCK_NAME
@@ -237,9 +237,10 @@ class SimulatedDisk:
 
     # --- What tests do with it --------------------------------------------------------------------------------------
 
-    def kill(self) -> SimulatedDisk:
-        """The process ends without a word: descriptors and locks are gone, the page cache stays."""
-        for descriptor in list(self._open):
+    def kill(self, spared: Collection[int] = ()) -> SimulatedDisk:
+        """The process ends without a word: descriptors and locks are gone, the page cache stays, and so do the
+        descriptors of another process (*spared*)."""
+        for descriptor in self._open.keys() - set(spared):
             self._forget(descriptor)
         self.fault = None
         return self
@@ -422,6 +423,9 @@ class SimulatedDisk:
     def size(self, fd: int) -> int:
         return len(self._inode(fd, "size").content)
 
+    def map(self, fd: int, length: int) -> bytes:
+        return bytes(self._inode(fd, "map").content[:length])
+
     def rename(self, old: str, new: str) -> None:
         self._call("rename", old)
         folder, old_name = self._split(old)
@@ -429,8 +433,23 @@ class SimulatedDisk:
         assert folder is other
         if old_name not in folder.entries:
             raise FileNotFoundError(errno.ENOENT, "No such file", old)
-        folder.change((old_name, None), (new_name, folder.entries[old_name]))
+        node = folder.entries[old_name]
+        folder.change((old_name, None), (new_name, node))
+        if isinstance(node, Folder):
+            inside = [path for path in self._folders if path == old or path.startswith(f"{old}/")]
+            self._folders.update({new + path[len(old) :]: self._folders.pop(path) for path in inside})
         self.after("rename")
+
+    def link(self, existing: str, name: str) -> None:
+        self._call("link", name)
+        folder, base = self._split(existing)
+        other, new_base = self._split(name)
+        if base not in folder.entries:
+            raise FileNotFoundError(errno.ENOENT, "No such file", existing)
+        if new_base in other.entries:
+            raise FileExistsError(errno.EEXIST, "File exists", name)
+        other.change((new_base, folder.entries[base]))
+        self.after("link")
 
     def unlink(self, path: str) -> None:
         self._call("unlink", path)
@@ -440,8 +459,12 @@ class SimulatedDisk:
         folder.change((name, None))
         self.after("unlink")
 
+    unlink_slowly = unlink  # how soon space is free makes no difference to what survives
+
     def listdir(self, path: str) -> list[str]:
         self._call("listdir", path)
+        if path not in self._folders:
+            raise FileNotFoundError(errno.ENOENT, "No such directory", path)
         return list(self._folders[path].entries)
 
     def mkdir(self, path: str, mode: int = 0o700) -> None:  # noqa: ARG002  # as in os
@@ -452,6 +475,15 @@ class SimulatedDisk:
         made = self._folders[path] = Folder()
         folder.change((name, made))
         self.after("mkdir")
+
+    def rmdir(self, path: str) -> None:
+        self._call("rmdir", path)
+        folder, name = self._split(path)
+        if self._folders[path].entries:
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
+        del self._folders[path]
+        folder.change((name, None))
+        self.after("rmdir")
 
     def lock(self, fd: int) -> None:
         inode = self._inode(fd, "lock")

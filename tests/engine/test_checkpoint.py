@@ -11,15 +11,15 @@ from stores import PATH, state_of_view
 from xxhash import xxh3_64_hexdigest
 
 from keystead.engine import operations as op
-from keystead.engine.checkpoint import CheckpointWriter, read_checkpoint
+from keystead.engine.checkpoint import SYNC_STEP_BYTES, CheckpointWriter, read_checkpoint
 from keystead.engine.files import Directory
 from keystead.engine.format import (
     CHECKPOINT_MAGIC,
     END,
+    ERASED_VERSION,
     FILE_HEADER,
     MARK,
     SHARD,
-    VERSION,
     FileHeader,
     encode_file_header,
     encode_frame,
@@ -101,6 +101,20 @@ def test_some_shards_alone_can_be_read(directory: Directory) -> None:
     together = tuple(a | b for a, b in zip(state_of_view(low), state_of_view(high), strict=True))
     assert together == state_of_view(view)
     assert len(state_of_view(low)[1]) < 100
+
+
+def test_the_disk_never_has_much_to_write_at_once(disk: SimulatedDisk, directory: Directory) -> None:
+    """Rule 11: the log's next sync would wait behind all of it."""
+    view = View(SEED)
+    view.commit([op.Put(0, b"%d" % i, bytes(100_000)) for i in range(50)], 1, 50, 0)
+    writer = CheckpointWriter(directory, STORE_ID, 3, view, 4096)
+    directory.sync()  # so that the name, at least, would survive
+    behind = []
+    for _ in writer.write_shards(view, range(SHARDS)):
+        written, synced = (sum(map(len, image.files(PATH).values())) for image in (disk.everything(), disk.synced()))
+        behind.append(written - synced)
+    writer.finish(view)
+    assert max(behind) < SYNC_STEP_BYTES + 200_000
 
 
 def test_an_empty_view_is_a_checkpoint_too(directory: Directory) -> None:
@@ -236,7 +250,7 @@ def test_bytes_behind_the_end_are_damage(directory: Directory) -> None:
     assert caught.value.offset == record.length - 8
 
 
-@pytest.mark.parametrize("version", [0, VERSION + 1])
+@pytest.mark.parametrize("version", [0, ERASED_VERSION + 1])
 def test_an_unknown_version_is_refused_as_such(directory: Directory, version: int) -> None:
     """It is no damage."""
     record = forge(directory, [], version=version)

@@ -6,7 +6,10 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -14,10 +17,10 @@ from simulated_disk import Fault, Image, SimulatedDisk
 from stores import PATH, START_MS, HandClock, opened, state_of
 from workload import EMPTY_DISK
 
-from keystead.engine import compaction
+from keystead.engine import compaction, giving_way
 from keystead.engine import manifest as manifests
 from keystead.engine.background import InlineBackground
-from keystead.engine.checkpoint import read_checkpoint
+from keystead.engine.checkpoint import Progress, read_checkpoint
 from keystead.engine.compaction import NO_SPACE_STATUS, compact, compacting
 from keystead.engine.engine import Engine, Options
 from keystead.engine.expiries import expiry_of
@@ -203,7 +206,7 @@ def real(tmp_path: Path) -> str:
 def test_the_process_prints_the_record_of_the_checkpoint_it_made(real: str) -> None:
     """The parent names it in the manifest, and nobody else does."""
     before = Path(real, "MANIFEST").read_bytes()
-    command = [sys.executable, "-m", "keystead.engine.compaction", real, "1"]
+    command = [sys.executable, "-P", giving_way.__file__, "keystead.engine.compaction", real, "1"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         output = process.stdout.read()
@@ -239,15 +242,19 @@ compaction.main(["/nowhere", "1"])
 """
 
 
-def test_it_gives_way_to_the_server() -> None:
-    """Rule 11: by a lower priority than that of whoever started it."""
-    command = [sys.executable, "-c", ENDLESS]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"begun\n"
-        mine = os.getpriority(os.PRIO_PROCESS, 0)
-        assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(mine + 10, 19)
-        process.kill()
+def test_it_rests_between_its_steps(real: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule 11: it must not keep a core from the server."""
+    rests: list[int] = []
+
+    def count(steps: Iterator[Progress]) -> None:
+        rests.append(len(list(steps)))
+
+    monkeypatch.setattr(compaction, "with_rests", count)
+    monkeypatch.setattr(compaction, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(compaction.sys, "stdout", SimpleNamespace(buffer=BytesIO(), flush=lambda: None))
+    compaction.main([real, "1"])
+    assert len(rests) == 1
+    assert rests[0] > 1
 
 
 def test_it_ends_with_its_parent() -> None:

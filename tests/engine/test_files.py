@@ -18,7 +18,7 @@ from stores import PATH
 from workload import EMPTY_DISK
 
 from keystead.engine.engine import Engine, Options
-from keystead.engine.files import LOCK_NAME, Directory, DirectoryLock, OperatingSystem, make_directory
+from keystead.engine.files import FREE_STEP_BYTES, LOCK_NAME, Directory, DirectoryLock, OperatingSystem, make_directory
 from keystead.errors import DirectoryUnusable, DiskFailure, StoreLocked
 
 
@@ -187,6 +187,58 @@ def test_a_new_directory_is_durable_before_anything_is_put_into_it() -> None:
     make_directory(disk, "/home/a/b")
     assert "/home/a/b" in [path for path, _ in disk.synced().folders]
     make_directory(disk, "/home/a/b")
+
+
+# --- Removing slowly ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A file of ten and a half steps."""
+    path = tmp_path / "large"
+    path.write_bytes(b"x" * (FREE_STEP_BYTES // 2 + 10 * FREE_STEP_BYTES))
+    return path
+
+
+@pytest.fixture
+def lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What files were cut to, each time they were synced."""
+    seen: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: seen.append(os.fstat(fd).st_size))
+    return seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody tells whether a file is open")
+def test_the_space_of_a_large_file_is_freed_bit_by_bit(large: Path, lengths: list[int]) -> None:
+    """Rule 11: the disk must not be kept busy."""
+    Directory(str(large.parent)).remove_slowly("large")
+    assert not large.exists()
+    assert lengths == [FREE_STEP_BYTES * step + FREE_STEP_BYTES // 2 for step in range(9, -1, -1)]
+
+
+def test_what_somebody_reads_stays_whole_when_it_is_removed_slowly(large: Path, lengths: list[int]) -> None:
+    """The history is read from files that retention may drop meanwhile."""
+    content = large.read_bytes()
+    with large.open("rb") as reader:
+        Directory(str(large.parent)).remove_slowly("large")
+        assert reader.read() == content
+    assert not large.exists()
+    assert lengths == []
+
+
+def test_another_name_of_what_is_removed_slowly_stays_whole(large: Path, lengths: list[int]) -> None:
+    """A backup by hard links, say."""
+    content = large.read_bytes()
+    link = large.with_name("link")
+    link.hardlink_to(large)
+    Directory(str(large.parent)).remove_slowly("large")
+    assert link.read_bytes() == content
+    assert lengths == []
+
+
+def test_a_file_that_is_gone_can_be_removed_slowly(tmp_path: Path) -> None:
+    """As `remove` has it."""
+    Directory(str(tmp_path)).remove_slowly("gone")
 
 
 # --- The lock -------------------------------------------------------------------------------------------------------

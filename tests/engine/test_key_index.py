@@ -148,20 +148,40 @@ class OrderedKeys(RuleBasedStateMachine):
         for key in sorted(key for key in self.model if key.startswith(prefix))[spared:]:
             self.discard(key)
 
-    @rule(limit=st.integers(0, 5))
+    @rule(keys=st.sets(KEYS, max_size=30))
+    def add_at_once(self, keys: set[bytes]) -> None:
+        self.index.change_many(keys, present=True)
+        self.model |= keys
+
+    @rule(prefix=PREFIXES)
+    def discard_at_once(self, prefix: bytes) -> None:
+        keys = {key for key in self.model if key.startswith(prefix)}
+        self.index.change_many(keys, present=False)
+        self.model -= keys
+
+    @precondition(lambda self: self.index.is_behind)
+    @rule()
+    def catch_up(self) -> None:
+        while self.index.is_behind:
+            self.index.merge()
+
+    @rule(limit=st.integers(1, 5))
     def merge(self, limit: int) -> None:
         self.index.merge(limit)
 
+    @precondition(lambda self: self.index.ready)
     @rule(prefix=PREFIXES)
     def count(self, prefix: bytes) -> None:
         assert self.index.count(prefix) == sum(key.startswith(prefix) for key in self.model)
         assert len(self.index) == len(self.model)
 
+    @precondition(lambda self: self.index.ready)
     @rule(prefix=PREFIXES, after=st.none() | KEYS, limit=st.integers(1, 8))
     def range(self, prefix: bytes, after: bytes | None, limit: int) -> None:
         expected = sorted(key for key in self.model if key.startswith(prefix) and (after is None or key > after))
         assert self.index.range(prefix, after, limit) == expected[:limit]
 
+    @precondition(lambda self: self.index.ready)
     @rule(prefix=PREFIXES, delimiter=st.sampled_from([b":", b"a", b"\xff", b"::"]), limit=st.integers(1, 4))
     def pages_of_folders(self, prefix: bytes, delimiter: bytes, limit: int) -> None:
         found: list[Folder] = []
@@ -174,7 +194,6 @@ class OrderedKeys(RuleBasedStateMachine):
     @invariant()
     def blocks_are_in_order_and_of_bounded_size(self) -> None:
         blocks, lows = self.index._blocks, self.index._lows
-        assert len(self.index._pending) < key_index.PENDING_KEYS
         assert lows[0] == b""
         assert all(low <= key for low, block in zip(lows, blocks, strict=True) for key in block)
         assert all(block[-1] < low for block, low in zip(blocks, lows[1:], strict=False) if block)
@@ -189,6 +208,45 @@ class TestOrderedKeys(OrderedKeys.TestCase):  # type: ignore[misc]
 
 
 TestOrderedKeys.settings = settings(max_examples=150, stateful_step_count=40)
+
+
+def test_a_key_that_came_among_many_and_went_again_is_not_listed() -> None:
+    """Its removal was merged before the list that it came in was, and the list then had the last word."""
+    index = built([])
+    index.change_many([b"back"], present=True)
+    for number in range(PENDING_KEYS - 1):
+        index.add(b"key:%d" % number)
+    index.discard(b"back")
+    while index.is_behind:
+        index.merge()
+    assert index.range(b"back") == []
+    assert len(index) == PENDING_KEYS - 1
+
+
+def test_many_keys_at_once_are_taken_in_by_slices_while_questions_wait() -> None:
+    index = built([b"key:%06d" % number for number in range(0, 20_000, 2)])
+    index.change_many([b"key:%06d" % number for number in range(20_000)], present=True)
+    index.change_many([b"key:%06d" % number for number in range(5_000)], present=False)
+    assert not index.ready
+    steps = 0
+    while index.is_behind:
+        index.merge()
+        steps += 1
+    assert steps == 25_000 // SLICE_KEYS
+    assert index.range(limit=20_000) == [b"key:%06d" % number for number in range(5_000, 20_000)]
+
+
+def test_many_keys_may_come_while_the_index_is_built() -> None:
+    index = KeyIndex()
+    steps = index.build(iter([[b"a", b"b"], [b"c"]]))
+    next(steps)
+    index.change_many([b"b", b"d"], present=True)
+    index.change_many([b"a"], present=False)
+    index.add(b"a")
+    for _ in steps:
+        pass
+    assert index.ready
+    assert index.range() == [b"a", b"b", b"c", b"d"]
 
 
 def test_a_hundred_thousand_keys_stay_exact() -> None:

@@ -324,7 +324,7 @@ def test_generations_are_dropped_whole_and_oldest_first_when_they_are_too_old() 
     stage.clock.at_ms += 1
     stage.housekeep()
     assert generations(stage) == [3, 4]
-    assert stage.files == stage.manifest.files()
+    assert stage.files == stage.manifest.all_files()
     stage.clock.at_ms += 1_000_000
     stage.housekeep()
     assert generations(stage) == [4]
@@ -367,7 +367,7 @@ def test_generations_are_dropped_when_all_but_the_newest_pass_the_size() -> None
     assert 1 <= len(old) < 8
     assert sum(generation.stored_bytes() for generation in old) <= 8_000
     assert generations(stage)[-1] == 12
-    assert stage.files == stage.manifest.files()
+    assert stage.files == stage.manifest.all_files()
     none = Stage(SMALL._replace(history_max_bytes=0))
     make_generations(none, 3)
     assert generations(none) == [3]

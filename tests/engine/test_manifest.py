@@ -81,8 +81,8 @@ def test_damage_is_refused_by_name(data: bytes) -> None:
 
 def test_a_newer_version_is_refused_as_such() -> None:
     """It is no damage."""
-    with pytest.raises(UnknownFormat, match="manifest version 3") as caught:
-        manifests.parse(signed(b"{}", "keystead manifest 3"), "/data/MANIFEST")
+    with pytest.raises(UnknownFormat, match="manifest version 4") as caught:
+        manifests.parse(signed(b"{}", "keystead manifest 4"), "/data/MANIFEST")
     assert caught.value.exit_code == 65
 
 

@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from simulated_disk import Image, SimulatedDisk
 from stores import SMALL, opened
-from workload import EMPTY_DISK, STEPS, STEPS_ON_A_FULL_DISK, STEPS_WITH_CHOICES, Moment, Workload, moment_of
+from workload import (
+    EMPTY_DISK,
+    STEPS,
+    STEPS_ON_A_FULL_DISK,
+    STEPS_WITH_CHOICES,
+    STEPS_WITH_FORGETTING,
+    STEPS_WITH_RESTORING,
+    STEPS_WITH_RESTORING_ON_A_FULL_DISK,
+    Moment,
+    Workload,
+    moment_of,
+)
 
 if TYPE_CHECKING:
     from keystead.engine.engine import Engine, Fsync
@@ -155,6 +166,19 @@ def test_a_change_of_mind_about_syncs_never_reuses_a_number_that_was_told(seeded
 def test_a_power_loss_on_a_full_disk_is_no_worse(seeded: Seed) -> None:
     """Frames that met a full disk, were cut back, held and written again; reserves that were given up."""
     lose_power_everywhere("always", STATES // 10, FIRST_SEED + 700_000_000, seeded, STEPS_ON_A_FULL_DISK)
+
+
+@pytest.mark.usefixtures("small_sizes")
+def test_a_power_loss_while_keys_are_forgotten_is_no_worse(seeded: Seed) -> None:
+    """Files that are rewritten, and others in their place."""
+    lose_power_everywhere("always", STATES // 10, FIRST_SEED + 800_000_000, seeded, STEPS_WITH_FORGETTING)
+
+
+@pytest.mark.usefixtures("small_sizes")
+@pytest.mark.parametrize("steps", [STEPS_WITH_RESTORING, STEPS_WITH_RESTORING_ON_A_FULL_DISK], ids=["room", "full"])
+def test_a_power_loss_leaves_all_of_a_staged_transaction_or_nothing(steps: Steps, seeded: Seed) -> None:
+    """Its parts are written over many turns, some of them proven durable, before one frame commits them."""
+    lose_power_everywhere("always", STATES // 10, FIRST_SEED + 900_000_000, seeded, steps)
 
 
 def lose_power_everywhere(fsync: Fsync, states: int, seed: int, seeded: Seed, steps: Steps = STEPS) -> None:

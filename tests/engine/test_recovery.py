@@ -12,12 +12,12 @@ from keystead.engine.engine import Engine
 from keystead.engine.files import Directory
 from keystead.engine.format import (
     COMMIT,
+    ERASED_VERSION,
     FILE_HEADER,
     MARK,
     PART,
     SEGMENT_MAGIC,
     SHARD,
-    VERSION,
     FileHeader,
     encode_file_header,
     encode_frame,
@@ -323,8 +323,8 @@ def test_a_mark_that_does_not_prove_everything_before_it_is_no_clean_end() -> No
 def test_a_segment_of_a_newer_version_is_refused_as_such(sealed: bool) -> None:
     """Found by reading: an open one was cut off as a torn tail, and with it everything that a newer Keystead wrote."""
     files = files_after(b"a")
-    data = forged(files, [], version=VERSION + 1)
-    with pytest.raises(UnknownFormat, match=f"version {VERSION + 1}") as caught:
+    data = forged(files, [], version=ERASED_VERSION + 1)
+    with pytest.raises(UnknownFormat, match=f"version {ERASED_VERSION + 1}") as caught:
         reopened(with_segment(files, data, sealed=sealed))
     assert caught.value.exit_code == 65
 

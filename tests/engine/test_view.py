@@ -66,6 +66,14 @@ def test_the_bytes_of_keys_and_values_are_counted_as_they_change(entries: list[o
     assert committed(*entries).keyspace(0).payload_bytes == payload_bytes
 
 
+def test_a_shard_that_is_let_go_is_empty_in_every_keyspace() -> None:
+    """A checkpoint needs each only once."""
+    view = committed(*(op.PutExpiring(i % 2, b"%d" % i, b"v", 50) for i in range(100)))
+    for i in range(SHARDS):
+        view.let_go(i)
+    assert found(view, 0) == found(view, 1) == {}
+
+
 def test_binding_shows_a_keyspace_and_empties_what_nobody_shows() -> None:
     """FLUSHDB, and SWAPDB: between its two binds one keyspace is shown by no database, and survives."""
     view = committed(op.Put(0, b"k", b"0"), op.Put(1, b"k", b"1"))

@@ -5,12 +5,16 @@ Every turn that was ended is a *moment*. A recovery must find one of them, never
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from simulated_disk import Image, SimulatedDisk
 from stores import EMPTY, SMALL, HandClock, State, opened, state_of
 
-from keystead.errors import DiskFailure
+from keystead.engine import operations as op
+from keystead.engine.operations import encode_entries
+from keystead.engine.restoring import Restoration, fill
+from keystead.errors import DiskFailure, DiskFull, WriteRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
     from keystead.engine.bindings import Database
     from keystead.engine.engine import Engine, Options
+    from keystead.engine.staging import Staged
 
 KEYS = [b"a", b"b", b"bb", b"c", b"d\0\xff", b"e" * 20]
 DATABASES = 3
@@ -203,6 +208,72 @@ class Workload:
         self.may_lose = True
         self._engine().configure(self.options._replace(fsync=self.random.choice(("always", "interval", "never"))))
 
+    def forget(self) -> None:
+        """KS.FORGET of a key, and a little of what must follow."""
+        engine = self._engine()
+        turn = engine.open_turn
+        self.in_flight = True
+        with contextlib.suppress(DiskFull):
+            engine.forget(self._database(), [self._key()])
+        self.in_flight = False
+        if engine.open_turn > turn:
+            self.moments.append(moment_of(engine))
+        for _ in range(self.random.choice((1, 2, 8))):
+            engine.sync()
+            engine.housekeep(1)
+            self.end_turn()
+
+    def restore(self) -> None:
+        """Many keys at once, by a transaction whose parts are written over several turns; or it is given up."""
+        engine = self._engine()
+        staged = engine.stage()
+        with contextlib.suppress(WriteRefused):
+            self._restore(staged)
+        staged.give_up()
+
+    def _restore(self, staged: Staged) -> None:
+        engine, database = self._engine(), self._database()
+        hidden = engine.hidden_keyspace() if self.random.random() < 0.3 else None
+        restoration = Restoration(database.keyspace, staged)
+        operations: list[tuple[object, ...]] = []
+        now_ms = engine.clock.refresh()
+        for key in self.random.sample(KEYS, self.random.randrange(1, len(KEYS) + 1)):
+            value, at_ms = database.keyspace.get_with_expiry(key)
+            now = None if value is None else (bytes(value), at_ms)
+            wanted = (self._new_value(self.random.choice((0, 40))), self.random.choice((0, 0, now_ms + 5_000)))
+            if hidden is not None:
+                fill(hidden, key, *wanted)
+                put = (op.PUT_EXPIRING, hidden.id, key, *wanted) if wanted[1] else (op.PUT, hidden.id, key, wanted[0])
+                operations.append(put)
+            elif now is None or self.random.random() < 0.6:
+                restoration.add(key, now, wanted)
+            else:
+                restoration.add(key, now, None)
+        if hidden is not None:
+            operations.append((op.BIND, database.number, hidden.id))
+        payload = encode_entries([*operations, *restoration.operations()])
+        length = self.random.choice((20, 70, 200))
+        for at in range(0, len(payload), length):
+            staged.add(payload[at : at + length])
+            self.random.choice((Workload.change, Workload.change_and_sync, Workload.housekeep, Workload._nothing))(self)
+        engine.clock.refresh()
+        if database.keyspace is not restoration.keyspace or self.random.random() < 0.2:
+            return
+        restoration.expire_due()
+        if any(restoration.conflicts()):
+            self.end_turn()
+            return
+        restoration.apply()
+        if hidden is not None:
+            engine.show(database, hidden)
+        self.in_flight = True
+        staged.commit()
+        self.in_flight = False
+        self.moments.append(moment_of(engine))
+
+    def _nothing(self) -> None:
+        pass
+
     def fill_disk(self) -> None:
         """Somebody else takes nearly all the room."""
         self.disk.fill(self.random.choice((0, 50, 300, 1000)))
@@ -305,6 +376,15 @@ STEPS_ON_A_FULL_DISK: list[Callable[[Workload], None]] = [
     *STEPS,
     *[Workload.fill_disk] * 3,
     *[Workload.make_room] * 2,
+]
+
+STEPS_WITH_FORGETTING: list[Callable[[Workload], None]] = [*STEPS, *[Workload.forget] * 3]
+
+STEPS_WITH_RESTORING: list[Callable[[Workload], None]] = [*STEPS, *[Workload.restore] * 5]
+
+STEPS_WITH_RESTORING_ON_A_FULL_DISK: list[Callable[[Workload], None]] = [
+    *STEPS_ON_A_FULL_DISK,
+    *[Workload.restore] * 5,
 ]
 
 STEPS_WITH_CHOICES: list[Callable[[Workload], None]] = [*STEPS, *[Workload.choose_durability] * 3]

@@ -33,19 +33,35 @@ class CommandLine(argparse.ArgumentParser):
         )
         self.own = self.add_argument_group("options")
         self._settings = list(settings)
+        self._times: list[str] = []
         self._add_settings()
 
-    def add_figure(self, option: str, default: int, description: str) -> None:
-        """An option whose value is a whole number above zero."""
-        self.own.add_argument(option, type=_positive, default=default, metavar="N", help=f"{description} [{default}]")
+    def add_figure(self, option: str, default: int | None, description: str) -> None:
+        """An option whose value is a whole number above zero; a default of None is no bound."""
+        shown = "all" if default is None else default
+        self.own.add_argument(option, type=_positive, default=default, metavar="N", help=f"{description} [{shown}]")
+
+    def add_time(self, option: str, description: str) -> None:
+        """An option whose value is a time as people write it: `-10m` too, which argparse would take for an option."""
+        self._times.append(option)
+        self.own.add_argument(option, metavar="TIME", help=description)
 
     def parse(self, arguments: list[str]) -> tuple[argparse.Namespace, Settings]:
         """The command's own options, and the settings from all sources."""
         self.own.add_argument("-h", "--help", action="help", help="show this and exit")
-        parsed, unknown = self.parse_known_args(arguments)
+        parsed, unknown = self.parse_known_args(self._with_times_joined(arguments))
         if unknown:
             self._refuse(unknown[0])
         return parsed, load_again(parsed)
+
+    def _with_times_joined(self, arguments: list[str]) -> list[str]:
+        joined: list[str] = []
+        for argument in arguments:
+            if joined and joined[-1] in self._times and argument[:1] == "-" and argument[1:2].isdigit():
+                joined[-1] += f"={argument}"
+            else:
+                joined.append(argument)
+        return joined
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; {self.prog} --help tells the options")

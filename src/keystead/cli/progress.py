@@ -86,6 +86,33 @@ class Progress:
         return size(count) if self._unit == "bytes" else f"{count:,} {self._unit}"
 
 
+class Stages:
+    """Progress of work in several pieces, each with its label, as a context manager."""
+
+    def __init__(self) -> None:
+        self._label = ""
+        self._progress: Progress | None = None
+
+    def show(self, label: str, done: int, total: int) -> None:
+        """So much of the piece called *label* is done; the one before is over."""
+        if self._progress is None or label != self._label:
+            self.end()
+            self._label, self._progress = label, Progress(label)
+        self._progress.update(done, total)
+
+    def end(self) -> None:
+        """The piece under way is over."""
+        if self._progress is not None:
+            self._progress.__exit__(None, None, None)
+            self._progress = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+
 def size(count: int) -> str:
     """Bytes for people: "312 B", "64.0 MB"."""
     amount = float(count)

@@ -12,6 +12,8 @@ from keystead.commands import (
     debug,
     durability,
     expiry,
+    forgetting,
+    history,
     info,
     introspection,
     keys,
@@ -24,6 +26,7 @@ from keystead.commands import (
     slow_log,
     strings,
     transactions,
+    undoing,
 )
 from keystead.commands.declaration import REGISTRY
 
@@ -37,6 +40,9 @@ FAMILIES = (
     expiry,
     scanning,
     databases,
+    history,
+    undoing,
+    forgetting,
     connection,
     acl,
     clients,

@@ -5,6 +5,7 @@ The parser turns `[b"SET", b"k", b"v", b"ex", b"10", b"NX"]` into what the handl
 
     key                     a positional argument: bytes, or a number if its name says so (see KINDS)
     key [key ...]           one positional argument: a list; of tuples for `key value [key value ...]`
+    AT moment               the word itself, which is not passed, and a positional argument
     <AND | OR | XOR>        one positional argument: the token chosen, in capitals, as str
     [key [key ...]]         the same, possibly empty
     [count]                 a keyword argument: count=…
@@ -165,6 +166,8 @@ class _Compiler:
             case Placeholder(name):
                 self.positional.append(self._convert(name))
                 return _take_one
+            case Token(text):
+                return _take_word(text.encode())
             case Repeat(inner):
                 return self._repeat(inner)
             case Choice(alternatives) if all(isinstance(a, Token) for a in alternatives):
@@ -319,6 +322,15 @@ def _take_rows(width: int, misfit_error: str) -> Step:
         columns = [args[at + column : end : width] for column in range(width)]
         positional.append(list(zip(*columns, strict=True)))
         return end
+
+    return step
+
+
+def _take_word(word: bytes) -> Step:
+    def step(args: list[bytes], at: int, end: int, positional: list[Any], options: dict[str, Any]) -> int:
+        if at >= end or args[at].upper() != word:
+            raise CommandError(SYNTAX_ERROR)
+        return at + 1
 
     return step
 

@@ -136,7 +136,27 @@ def persistence_section(executor: LocalExecutor) -> Fields:
         "log_durable_position": facts.durable_position,
         "log_syncs": facts.syncs,
         "log_torn_bytes_at_start": facts.torn_bytes,
-        "history_generations": facts.generations,
+    }
+
+
+def history_section(executor: LocalExecutor) -> Fields:
+    engine = executor.engine
+    kept = engine.maintenance.kept_history()
+    settings = executor.settings
+    left_ms = max(0, kept.next_drop_ms - engine.clock.now_ms) if kept.next_drop_ms else 0
+    return {
+        "history_generations": kept.generations,
+        "history_bytes": kept.stored_bytes,
+        "history_bytes_human": human(kept.stored_bytes),
+        "history_index_bytes": kept.index_bytes,
+        "history_first_sequence": kept.first_sequence,
+        "history_last_sequence": engine.log.next_sequence - 1,
+        "history_oldest_time_ms": kept.oldest_ms,
+        "history_max_age_sec": settings.history_max_age_s,
+        "history_max_bytes": settings.history_max_bytes,
+        "history_next_drop_bytes": kept.next_drop_bytes,
+        "history_next_drop_sec": left_ms // 1000 if kept.next_drop_ms else -1,
+        "history_forgetting": engine.maintenance.forgetting,
     }
 
 
@@ -255,6 +275,7 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "clients": ("Clients", clients_section),
     "memory": ("Memory", memory_section),
     "persistence": ("Persistence", persistence_section),
+    "history": ("History", history_section),
     "stats": ("Stats", stats_section),
     "replication": ("Replication", replication_section),
     "cpu": ("CPU", cpu_section),

@@ -15,6 +15,7 @@ GROUPS = {
     "transactions": "Transactions",
     "connection": "Connections",
     "pubsub": "Channels",
+    "history": "History",
     "server": "Server",
 }
 """In the order of the page. A group that is missing here is an error."""
@@ -79,7 +80,8 @@ def _entry(command: Command) -> Iterator[str]:
     yield f"### {_title(command)}\n"
     yield f"    {command.syntax}\n"
     yield f"{command.summary} {WAITS[command.reads]}".rstrip() + "\n"
-    facts = [f"since Redis {command.since}", f"complexity: {command.complexity.rstrip('.')}"]
+    whose = "Keystead" if command.name.startswith("ks.") else "Redis"
+    facts = [f"since {whose} {command.since}", f"complexity: {command.complexity.rstrip('.')}"]
     facts.append("permissions: " + " ".join(f"@{category}" for category in categories(command)))
     if command.deprecated:
         since, replacement = command.deprecated
@@ -96,4 +98,4 @@ def _title(command: Command) -> str:
 
 
 def _anchor(command: Command) -> str:
-    return command.name.replace("|", "-")
+    return command.name.replace("|", "-").replace(".", "")

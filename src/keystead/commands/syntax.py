@@ -73,7 +73,8 @@ def read_syntax(line: str) -> tuple[str, Sequence]:
     """The command's full name in small letters ("client|id") and the tree of its arguments."""
     words = _WORD.findall(line)
     length = 0
-    while length < len(words) and length < 2 and re.fullmatch(r"[A-Z][A-Z0-9_-]*", words[length]):
+    longest = 1 if words and "." in words[0] else 2  # Keystead's own commands have no subcommands: KS.KEYS AT …
+    while length < min(longest, len(words)) and re.fullmatch(r"[A-Z][A-Z0-9._-]*", words[length]):
         length += 1
     if not length:
         raise ValueError(f"a syntax line begins with the command's name: {line!r}")

@@ -6,7 +6,22 @@ Stands beside the server, on the engine. Threads are its business; asyncio is im
 from keystead.embedded.codecs import Codec, json, msgpack, pickle, text
 from keystead.embedded.connecting import connect
 from keystead.embedded.opening import open_store as open  # noqa: A004 - users write keystead.open
+from keystead.embedded.past import Change, Deleted, Difference, PastView
 from keystead.embedded.store import Store
 from keystead.embedded.transaction import Transaction
 
-__all__ = ["Codec", "Store", "Transaction", "connect", "json", "msgpack", "open", "pickle", "text"]
+__all__ = [
+    "Change",
+    "Codec",
+    "Deleted",
+    "Difference",
+    "PastView",
+    "Store",
+    "Transaction",
+    "connect",
+    "json",
+    "msgpack",
+    "open",
+    "pickle",
+    "text",
+]

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from keystead.embedded.codecs import Coding
+    from keystead.embedded.local_past import LocalPast
     from keystead.embedded.shared_engine import SharedEngine
+    from keystead.execution.forgetting import Forgotten
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -31,11 +33,12 @@ T = TypeVar("T")
 class LocalStore(Store[K, V]):
     """What `open()` returns."""
 
-    __slots__ = ("_decode", "_encode", "_encode_key", "_shared")
+    __slots__ = ("_decode", "_encode", "_encode_key", "_historian", "_shared")
 
     def __init__(self, shared: SharedEngine, coding: Coding[K, V]) -> None:
         super().__init__(coding)
         self._shared = shared
+        self._historian: LocalPast | None = None
         self._encode_key = coding.keys.encode
         self._encode = coding.values.encode
         self._decode = coding.values.decode
@@ -170,18 +173,37 @@ class LocalStore(Store[K, V]):
 
     def close(self) -> None:
         """As Store. DiskFailure when what was written cannot be made durable."""
-        self._shared.close()
+        try:
+            self._shared.close()
+        finally:
+            if self._historian is not None:
+                self._historian.close()
 
     async def aclose(self) -> None:
         """As Store."""
         from asyncio import to_thread
 
-        await to_thread(self._shared.close)
+        await to_thread(self.close)
 
     @property
     def closed(self) -> bool:
         """As Store."""
         return self._shared.closed
+
+    def forget(self, *keys: K) -> Forgotten:
+        """As Store. DiskFailure, DiskFull."""
+        forgotten = self._shared.forget([self._coding.key(key) for key in keys])
+        if self._historian is not None:
+            self._historian.close()  # what it keeps may have them
+        return forgotten
+
+    @property
+    def _past(self) -> LocalPast:
+        if self._historian is None:
+            from keystead.embedded.local_past import LocalPast
+
+            self._historian = LocalPast(self._shared)
+        return self._historian
 
     def sync(self) -> None:
         """As Store. DiskFailure."""

@@ -6,6 +6,7 @@ and again until nobody was quicker. Must not know: redis-py's own ways, beyond i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
 from threading import get_ident
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from keystead.embedded.calls import Call
     from keystead.embedded.codecs import Coding
+    from keystead.embedded.past import Ask as AsksPast
+    from keystead.execution.forgetting import Forgotten
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -194,9 +197,29 @@ class RemoteStore(Store[K, V]):
         """As Store."""
         return self._closed
 
+    def forget(self, *keys: K) -> Forgotten:
+        """As Store, by KS.FORGET. CommandError when the server does not know that."""
+        from keystead.execution.forgetting import Forgotten
+
+        if not keys:
+            raise TypeError("forget() needs a key")
+        answer = self._server.call("KS.FORGET", *map(self._coding.key, keys))
+        fields = {name.decode(): _plain(value) for name, value in zip(answer[::2], answer[1::2], strict=True)}
+        return Forgotten(**fields)
+
+    @property
+    def _past(self) -> AsksPast:
+        from keystead.embedded.remote_past import RemotePast
+
+        return RemotePast(self._server.call)
+
     def sync(self) -> None:
         """As Store, by WAITAOF. CommandError when the server does not know that."""
         self._server.call("WAITAOF", 1, 0, 0)
+
+
+def _plain(value: Any) -> Any:
+    return tuple(os.fsdecode(text) for text in value) if isinstance(value, list) else value
 
 
 # --- Changes that are one command -----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ usual case tests one attribute, `obstacle`; whatever may stand in the way is beh
 from __future__ import annotations
 
 import threading
+import time
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeAlias, TypeVar
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from keystead.engine.bindings import Database
     from keystead.engine.keyspace import Keyspace
     from keystead.engine.values import Value
+    from keystead.execution.forgetting import Forgotten
 
 T = TypeVar("T")
 Change: TypeAlias = "Callable[..., T]"
@@ -41,6 +43,7 @@ Change: TypeAlias = "Callable[..., T]"
 
 LARGE_BYTES: Final = 64 << 10
 
+FORGETTING_PAUSE_S: Final = 0.005
 HOUSEKEEPING_MS: Final = 2.0
 """How long one step of housekeeping may hold the lock."""
 
@@ -235,6 +238,31 @@ class SharedEngine:
                 raise closed_error(self.path)
         self.commits.sync()
 
+    def forget(self, keys: list[bytes]) -> Forgotten:
+        """Delete keys, and return when they are in no file any more. NotForgotten, DiskFull, DiskFailure."""
+        from keystead.execution.forgetting import begin_at_once, report
+
+        if not keys:
+            raise TypeError("forget() needs a key")
+        with self.lock:
+            if self.obstacle is not None:
+                self.pass_obstacle(grows=False)
+            self.engine.clock.refresh()
+            try:
+                forgetting = begin_at_once(self.engine, self.database, keys)
+            except DiskFailure:
+                self._look_for_obstacles()
+                raise
+            turn = self.commits.last_turn()
+        self.commits.wait(turn)
+        while not forgetting.done:
+            if self.closed:
+                raise closed_error(self.path)
+            self.housekeep()
+            self.commits.sync()
+            time.sleep(FORGETTING_PAUSE_S)
+        return report(self.engine, forgetting)
+
     # --- What stands in the way -------------------------------------------------------------------------------------
 
     def _look_for_obstacles(self) -> None:
@@ -339,6 +367,17 @@ class SharedEngine:
         with self.lock:
             turn = self.commits.last_turn()
         self.commits.wait(turn)
+
+    def settle_log(self) -> int:
+        """As `settle`; the first transaction that may not be durable yet."""
+        with self.lock:
+            if self.closed:
+                raise closed_error(self.path)
+            self.engine.clock.refresh()
+            turn = self.engine.end_turn()
+            until = self.engine.log.next_sequence
+        self.commits.wait(turn)
+        return until
 
     def apply_and_admit(self, change: Change[None], arguments: tuple[Any, ...], growth: int) -> int:
         """Apply a transaction's changes, let the others in, and return the turn to wait for."""

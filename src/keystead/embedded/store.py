@@ -8,17 +8,20 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from keystead.embedded import changes
+from keystead.embedded import changes, past
 from keystead.embedded.calls import MISSING, Call, SupportsKeysAndGetItem
 from keystead.embedded.methods import Methods
+from keystead.embedded.past import PastView
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from types import TracebackType
 
     from keystead.embedded.changes import Moment, Seconds
+    from keystead.embedded.past import Ask, Change, Deleted, Difference, When
     from keystead.embedded.transaction import Transaction
+    from keystead.execution.forgetting import Forgotten
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -48,6 +51,41 @@ class Store(Methods[K, V]):
     @abstractmethod
     def sync(self) -> None:
         """Return when every change so far is on disk, also with `fsync` "interval" and "never"."""
+
+    @abstractmethod
+    def forget(self, *keys: K) -> Forgotten:
+        """Delete keys and erase them and their past from every file; returns when they are gone.
+
+        KeysteadError when that cannot be done; the keys are deleted all the same. What it returns tells what may still
+        have them: backups, and files that were put aside.
+        """
+
+    # --- The past ---------------------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def _past(self) -> Ask:
+        """Who answers questions about the past."""
+
+    def history(self, key: K, *, count: int = 100, before: int | None = None) -> list[Change[V]]:
+        """The latest *count* changes of the key, newest first; before transaction *before* when it is given."""
+        return past.history(self._past, self._coding, self._coding.key(key), count, before)
+
+    def at(self, when: When) -> PastView[K, V]:
+        """The store as it was: "yesterday 18:00", "-10m", a datetime, a timedelta (so long ago), the number of a
+        transaction. HistoryGone beyond what is kept, MomentRefused."""
+        return PastView(self._past, self._coding, past.moment_of(when))
+
+    def diff(self, earlier: When, later: When = "now", *, prefix: K | None = None) -> Iterator[Difference[K, V]]:
+        """The keys that are not the same at two moments, in order of their bytes. HistoryGone, MomentRefused."""
+        moments = past.moment_of(earlier), past.moment_of(later)
+        return past.differences(self._past, self._coding, *moments, self._prefix(prefix) or b"")
+
+    def deleted(self, prefix: K | None = None) -> Iterator[Deleted[K, V]]:
+        """Keys that were there within what is kept and are not there now, the last removed first."""
+        return past.deleted(self._past, self._coding, self._prefix(prefix) or b"")
+
+    # --- The handle, as a context manager ---------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         return self
@@ -181,3 +219,9 @@ class Store(Methods[K, V]):
     async def aclear(self) -> None:
         """As `clear`."""
         await self._arun(self._calls.clear())
+
+    async def aforget(self, *keys: K) -> Forgotten:
+        """As `forget`."""
+        from asyncio import to_thread
+
+        return await to_thread(self.forget, *keys)

@@ -60,6 +60,8 @@ class Bindings:
         self._next_keyspace = DATABASES
         self._replaced: list[tuple[int, Keyspace]] = []
         """Keyspaces that no database shows any more, and the turns that saw to that."""
+        self._keyspaces: list[Keyspace] = []
+        """Those that are shown, and those that were until now."""
         self._expired_in_replaced = 0
         self._freeing: list[object] = []
         self._indexing: Iterator[None] | None = None
@@ -73,6 +75,10 @@ class Bindings:
         self.system = Database(SYSTEM_NUMBER, self._adopted(SYSTEM_KEYSPACE, view))
         self._all += [*self.databases, self.system]
         self.shown = tuple(view.databases)
+        self._list_keyspaces()
+
+    def _list_keyspaces(self) -> None:
+        self._keyspaces = [database.keyspace for database in self._all] + [keyspace for _, keyspace in self._replaced]
 
     def _adopted(self, keyspace_id: int, view: View) -> Keyspace:
         keyspace = self._new_keyspace(keyspace_id)
@@ -93,14 +99,13 @@ class Bindings:
         old = database.keyspace
         if not len(old):
             return
-        self._expired_in_replaced += old.expired_keys
         new = self._new_keyspace(self._new_keyspace_id())
         if old.index is not None:
             new.index = KeyIndex()
             for _ in new.build_index():  # of no keys, at once
                 pass
-        self._bind(database, new)
-        self._replaced.append((self._open_turn(), old))
+        self.show(database, new)
+        self._turn.record((BIND, database.number, new.id))
 
     def _new_keyspace_id(self) -> int:
         number = self._next_keyspace
@@ -130,28 +135,43 @@ class Bindings:
         self._show(other, first, shown_second)
         self._turn.end_group(start)
 
-    def _bind(self, database: Database, new: Keyspace) -> None:
+    def hidden(self) -> Keyspace:
+        """A keyspace that no database shows yet, to be filled and then shown by `show`, or let go."""
+        keyspace = self._new_keyspace(self._new_keyspace_id())
+        if any(database.keyspace.index is not None for database in self.databases):
+            keyspace.index = KeyIndex()
+        return keyspace
+
+    def show(self, database: Database, hidden: Keyspace) -> None:
+        """Let a database show a hidden keyspace. Nothing is recorded: a staged transaction says so in the log."""
         old = database.keyspace
-        old.touch_all(new)
-        new.watched, old.watched = old.watched, {}
-        self._show(database, new, old.shown_durably())
+        self._expired_in_replaced += old.expired_keys
+        old.touch_all(hidden)
+        hidden.watched, old.watched = old.watched, {}
+        self._replaced.append((self._open_turn(), old))
+        self._present(database, hidden, old.shown_durably())
 
     def _show(self, database: Database, keyspace: Keyspace, instead_of: Keyspace) -> None:
+        self._present(database, keyspace, instead_of)
+        self._turn.record((BIND, database.number, keyspace.id))
+
+    def _present(self, database: Database, keyspace: Keyspace, instead_of: Keyspace) -> None:
         keyspace.take_place_of(instead_of)
         database.keyspace = keyspace
+        self._list_keyspaces()
         self.shown = after(self.shown, [Bind(database.number, keyspace.id)])
-        self._turn.record((BIND, database.number, keyspace.id))
 
     # --- What is durable --------------------------------------------------------------------------------------------
 
     def keyspaces_with_images(self) -> list[Keyspace]:
-        """Every keyspace that may keep before-images: those that are shown, and those that were until now."""
-        return [database.keyspace for database in self._all] + [keyspace for _, keyspace in self._replaced]
+        """Every keyspace that keeps before-images. Asked for twice a sync, and mostly one of seventeen does."""
+        return [keyspace for keyspace in self._keyspaces if keyspace.open_before or keyspace.syncing_before]
 
     def forget_before_images(self) -> None:
         """Everything so far is as durable as it will be told to be."""
-        for keyspace in self.keyspaces_with_images():
-            keyspace.forget_before_images()
+        for keyspace in self._keyspaces:
+            if keyspace.open_before:
+                keyspace.open_before = {}
 
     def let_replaced_go(self) -> None:
         """Keyspaces whose replacement is durable are wanted no more: their memory is given back by slices."""
@@ -160,6 +180,7 @@ class Bindings:
         durable_turn = self._durable_turn()
         durable = [keyspace for turn, keyspace in self._replaced if turn <= durable_turn]
         self._replaced = [(turn, keyspace) for turn, keyspace in self._replaced if turn > durable_turn]
+        self._list_keyspaces()
         for keyspace in durable:
             self._freeing += [shard for shard in (*keyspace.shards, *keyspace.expires) if shard]
             keyspace.shards, keyspace.expires = [], []
@@ -169,7 +190,7 @@ class Bindings:
     @property
     def at_rest(self) -> bool:
         """Whether nothing waits to be done by slices; keys that will expire are not counted."""
-        return not (self._freeing or self._replaced or self._indexing is not None)
+        return not (self._freeing or self._replaced or self._indexing is not None or self._index_behind() is not None)
 
     def expire_slice(self, keys: int) -> None:
         """Look at up to *keys* expiries, shard by shard, so that each shard is visited about every five seconds."""
@@ -205,7 +226,13 @@ class Bindings:
         while self._indexing is not None and time.perf_counter() < deadline_s:
             if next(self._indexing, self) is self:
                 self._indexing = None
-        return self._indexing is not None
+        while (behind := self._index_behind()) is not None and time.perf_counter() < deadline_s:
+            behind.merge()
+        return self._indexing is not None or self._index_behind() is not None
+
+    def _index_behind(self) -> KeyIndex | None:
+        indexes = (database.keyspace.index for database in self.databases)
+        return next((index for index in indexes if index is not None and index.is_behind), None)
 
     # --- Facts ------------------------------------------------------------------------------------------------------
 

@@ -9,13 +9,14 @@ import itertools
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from keystead.engine import manifest as manifests
 from keystead.engine.checkpoint import CheckpointWriter, Progress, read_checkpoint
 from keystead.engine.files import Directory
+from keystead.engine.giving_way import with_rests
 from keystead.engine.keyspace import SHARDS
 from keystead.engine.log import NO_SPACE
 from keystead.engine.manifest import CheckpointRecord, Manifest, SegmentRecord
@@ -28,11 +29,24 @@ PASS_BYTES = 512 << 20
 """About how much of the files one pass merges: a larger store is merged in several passes over ranges of shards."""
 
 
-def compact(directory: Directory, number: int, pass_bytes: int = PASS_BYTES) -> CheckpointRecord:
-    """Write the checkpoint that contains the segments up to *number*, all sealed; durable when this returns."""
-    result: list[CheckpointRecord] = []
-    for _ in compacting(directory, number, result, pass_bytes):
+def take_all(steps: Iterator[Progress]) -> None:
+    """Take one step after the other."""
+    for _ in steps:
         pass
+
+
+def compact(
+    directory: Directory,
+    number: int,
+    pass_bytes: int = PASS_BYTES,
+    take: Callable[[Iterator[Progress]], None] = take_all,
+) -> CheckpointRecord:
+    """Write the checkpoint that contains the segments up to *number*, all sealed; durable when this returns.
+
+    *take* takes the steps of it.
+    """
+    result: list[CheckpointRecord] = []
+    take(compacting(directory, number, result, pass_bytes))
     return result[0]
 
 
@@ -58,9 +72,10 @@ def compacting(
             view = recovered.view
             if writer is None:
                 writer = CheckpointWriter(directory, manifest.store_id, number, view, recovered.position)
-            for _ in writer.write_shards(view, wanted):
-                pass
-            yield Progress(index + 1, passes)
+            for i in wanted:
+                for _ in writer.write_shards(view, range(i, i + 1)):
+                    yield Progress(index + 1, passes)
+                view.let_go(i)
         assert writer is not None
         result.append(writer.finish(view))
     except BaseException:
@@ -83,9 +98,8 @@ def _read(
 def main(arguments: list[str]) -> None:
     """Entry point of the process: directory and number as arguments, the record as JSON on standard output."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.nice(10)
     try:
-        record = compact(Directory(arguments[0]), int(arguments[1]))
+        record = compact(Directory(arguments[0]), int(arguments[1]), PASS_BYTES, with_rests)
     except OSError as error:
         if error.errno in NO_SPACE:
             sys.exit(NO_SPACE_STATUS)
@@ -98,7 +112,3 @@ def _end_with_parent() -> None:
     # The parent holds the other end of this pipe and never writes to it.
     os.read(0, 1)
     os._exit(1)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -10,25 +10,28 @@ A *turn* is everything recorded between two `end_turn` calls; it becomes one fra
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
 from keystead.engine import manifest as manifests
 from keystead.engine.bindings import Bindings, Database
 from keystead.engine.checkpoint import Progress
 from keystead.engine.clock import Clock, wall_clock_ms
+from keystead.engine.erasure import Erasure, Forgetting
 from keystead.engine.files import Directory, DirectoryLock, System
 from keystead.engine.format import COMMIT, MARK, PART
 from keystead.engine.history.transactions import floor_of
+from keystead.engine.keyspace import Keyspace
 from keystead.engine.log import Log, SyncTicket
 from keystead.engine.maintenance import Background, Maintenance, Retention, ThreadBackground
 from keystead.engine.opening import continue_store, create_store
 from keystead.engine.operations import Author
 from keystead.engine.recovery import Recovered, recover
+from keystead.engine.staging import Staged
 from keystead.engine.tail import Deliver, Tail
 from keystead.engine.turns import OpenTurn
 from keystead.engine.view import View
-from keystead.errors import DiskFailure
+from keystead.errors import DiskFailure, DiskFull
 
 Fsync = Literal["always", "interval", "never"]
 
@@ -95,6 +98,10 @@ class Engine:
         self.clock = Clock(wall_ms)
         self.turn = OpenTurn()
         self.ops = self.turn.ops
+        self.staged: list[Staged] = []
+        """Transactions whose parts are being written."""
+        self.holds_staged_parts = False
+        """The open turn commits parts that were written before it; looked at for followers only."""
         self.open_turn = 1
         self.appended_turn = 0
         self.durable_turn = 0
@@ -102,6 +109,8 @@ class Engine:
         self.on_refusal_change: Callable[[], None] = lambda: None
         self.torn_bytes = 0
         self.failed: DiskFailure | None = None
+        self.forgets = 0
+        """How often keys were forgotten: what was read before the last time must not be put back."""
         self._bindings = Bindings(self.clock, self.turn, lambda: self.open_turn, lambda: self.durable_turn)
         self.databases = self._bindings.databases
         self.active_expire = True
@@ -223,6 +232,47 @@ class Engine:
         """Let two databases show each other's keyspace, as one transaction."""
         self._bindings.swap(one, other)
 
+    def forget(self, database: Database, keys: Sequence[bytes], system_prefix: bytes = b"") -> Forgetting:
+        """Delete keys, and begin to erase them and their past from the files; housekeeping sees to that.
+
+        What is written to them from now on stays. *system_prefix*: the same with keys of the system keyspace, of which
+        none may be there. The open turn is ended. DiskFailure; DiskFull when there is no room for what must be
+        put anew.
+        """
+        self.end_turn()
+        self.forgets += 1
+        others = [other.keyspace for other in self.databases if other is not database]
+        found = [(keyspace, key, *keyspace.get_with_expiry(key)) for keyspace in others for key in keys]
+        if not self.log.has_room(sum(len(value) for _, _, value, _ in found if value is not None)):
+            raise DiskFull(DISK_FULL.partition(" ")[2])
+        for key in keys:
+            database.keyspace.delete(key)
+        for keyspace, key, value, _ in found:
+            if value is None:
+                keyspace.delete(key)  # if its time is up its removal is logged now: later nothing would be there
+        self.end_group(0)
+        through = self.log.next_sequence - (not self.ops)
+        start = len(self.ops)
+        for keyspace, key, value, expires_at_ms in found:
+            if value is not None:
+                # Another database may show a keyspace that this one has shown. It keeps what it has by this.
+                keyspace.put(key, bytes(value), expires_at_ms)
+        self.end_group(start)
+        self.end_turn()
+        return self.maintenance.request_forgetting(Erasure(database.number, list(keys), through, system_prefix))
+
+    def hidden_keyspace(self) -> Keyspace:
+        """A keyspace that no database shows yet, to be filled and then shown by `show`, or let go."""
+        return self._bindings.hidden()
+
+    def show(self, database: Database, hidden: Keyspace) -> None:
+        """Let a database show a hidden keyspace. Nothing is recorded: a staged transaction says it in the log."""
+        self._bindings.show(database, hidden)
+
+    def stage(self) -> Staged:
+        """Begin a transaction whose operations come encoded and in pieces."""
+        return Staged(self)
+
     # --- Turns and syncs --------------------------------------------------------------------------------------------
 
     def end_turn(self) -> int:
@@ -236,6 +286,8 @@ class Engine:
         if self.failed is not None:
             raise self.failed
         log = self.log
+        for staged in self.staged:
+            staged.note(self.ops)
         encoded = self.turn.encode()
         transactions, parts, payload = encoded
         frames = [(COMMIT, payload, transactions)]
@@ -250,7 +302,8 @@ class Engine:
             self.failed = failure
             raise
         if self._tail is not None:
-            self._tail.committed(turn, log.next_sequence, now_ms, self._bindings.shown, encoded)
+            elsewhere, self.holds_staged_parts = self.holds_staged_parts, False
+            self._tail.committed(turn, log.next_sequence, now_ms, self._bindings.shown, encoded, staged=elsewhere)
         log.next_sequence += transactions
         self._idle_steps = 0
         if written:
@@ -314,6 +367,7 @@ class Engine:
         One at a time: whoever followed before does not any more.
         """
         self.end_turn()
+        self.holds_staged_parts = False
         self._tail = Tail(deliver, self._bindings.shown)
         return self.log.next_sequence
 
@@ -384,8 +438,12 @@ class Engine:
 
     def append_mark(self) -> None:
         """Write a frame that says how far the log is durable."""
-        self._final(lambda: self.log.append([(MARK, b"", 0)], self.clock.now_ms))
+        self.append_outside_turns(MARK, b"", 0)
         self._mark_end = self.log.position
+
+    def append_outside_turns(self, kind: int, payload: bytes, number: int) -> None:
+        """Write a frame that commits nothing. DiskFailure."""
+        self._final(lambda: self.log.append([(kind, payload, number)], self.clock.now_ms))
 
     def build_index(self) -> None:
         """Build the ordered key indexes in later housekeeping slices, unless they exist."""

@@ -10,15 +10,21 @@ import contextlib
 import errno
 import fcntl
 import json
+import mmap
 import os
 import sys
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from keystead.errors import DirectoryUnusable, DiskFailure, StoreLocked
 
 LOCK_NAME = "LOCK"
+FREE_STEP_BYTES = 4 << 20
+
+
+Mapped: TypeAlias = mmap.mmap | bytes
+"""A file's bytes; a mapped file's are read when they are looked at."""
 
 
 class System(Protocol):
@@ -33,8 +39,12 @@ class System(Protocol):
     def ftruncate(self, fd: int, length: int) -> None: ...
     def allocate(self, fd: int, offset: int, length: int) -> None: ...
     def size(self, fd: int) -> int: ...
+    def map(self, fd: int, length: int) -> Mapped: ...
     def rename(self, old: str, new: str) -> None: ...
+    def link(self, existing: str, name: str) -> None: ...
     def unlink(self, path: str) -> None: ...
+    def unlink_slowly(self, path: str) -> None: ...
+    def rmdir(self, path: str) -> None: ...
     def listdir(self, path: str) -> list[str]: ...
     def mkdir(self, path: str, mode: int = 0o700) -> None: ...
     def lock(self, fd: int) -> None: ...
@@ -58,9 +68,26 @@ class OperatingSystem:
     sync = staticmethod(sync_descriptor)
     ftruncate = staticmethod(os.ftruncate)
     rename = staticmethod(os.rename)
+    link = staticmethod(os.link)
     unlink = staticmethod(os.unlink)
+    rmdir = staticmethod(os.rmdir)
     listdir = staticmethod(os.listdir)
     mkdir = staticmethod(os.mkdir)
+
+    @staticmethod
+    def unlink_slowly(path: str) -> None:
+        """Remove a name, and free the space of a large file bit by bit: where the disk is told of freed blocks, 90 MB
+        at once keep it busy for 12 ms. What somebody has opened, or has by another name, stays as it is."""
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.unlink(path)
+            file = os.fstat(fd)
+            if file.st_nlink == 0 and _is_open_here_alone(fd):
+                for length in range(file.st_size - FREE_STEP_BYTES, 0, -FREE_STEP_BYTES):
+                    os.ftruncate(fd, length)
+                    os.fsync(fd)
+        finally:
+            os.close(fd)
 
     @staticmethod
     def lock(fd: int) -> None:
@@ -88,9 +115,26 @@ class OperatingSystem:
             write_all(OperatingSystem(), fd, bytes(length), offset)
 
     @staticmethod
+    def map(fd: int, length: int) -> mmap.mmap:
+        """The first *length* bytes of the open file, which must never be cut while they are mapped; more than none."""
+        return mmap.mmap(fd, length, prot=mmap.PROT_READ)
+
+    @staticmethod
     def size(fd: int) -> int:
         """Bytes in the open file."""
         return os.fstat(fd).st_size
+
+
+def _is_open_here_alone(fd: int) -> bool:
+    """Whether this is known to be the only descriptor, in any process, by which the file is open."""
+    if sys.platform != "linux":
+        return False
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)  # is granted to nobody else
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError:
+        return False
+    return True
 
 
 def write_all(system: System, fd: int, data: bytes | memoryview, offset: int) -> None:
@@ -135,6 +179,10 @@ class File:
             offset += len(chunk)
             length -= len(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def map(self, length: int) -> Mapped:
+        """The first *length* bytes, for as long as somebody looks at them; only of files that never change again."""
+        return self._system.map(self.descriptor, length)
 
     def sync(self) -> None:
         """Return when everything written is on the medium. DiskFailure, whatever the error: never sync again.
@@ -228,6 +276,11 @@ class Directory:
         """Remove a file; harmless when it is gone. Durable after sync()."""
         with contextlib.suppress(FileNotFoundError):
             self.system.unlink(self._full(name))
+
+    def remove_slowly(self, name: str) -> None:
+        """The same, taking its time, so that nobody else has to wait for the disk."""
+        with contextlib.suppress(FileNotFoundError):
+            self.system.unlink_slowly(self._full(name))
 
     def rename(self, old: str, new: str) -> None:
         """Rename, replacing *new*. Durable after sync()."""

@@ -13,7 +13,10 @@ from typing import NamedTuple
 from xxhash import xxh3_64_intdigest as checksum
 
 VERSION = 2
-"""What is written. Every version before it is read, too: see docs/format.md, "History of versions"."""
+"""What is written, unless something has been erased."""
+ERASED_VERSION = 3
+"""Of a segment from which something has been erased. All up to this one are read: see docs/format.md, "History of
+versions"."""
 MASK_64 = (1 << 64) - 1
 
 # --- Frame ----------------------------------------------------------------------------------------------------------
@@ -179,16 +182,25 @@ def decode_file_header(store_id: int, magic: bytes, data: memoryview) -> FileHea
         raise BadHeader("the header's checksum does not match: damaged, or a file of another store")
     if found != magic:
         raise BadHeader(f"this is not a {magic.decode()} file")
-    if not 1 <= version <= VERSION:
+    if not 1 <= version <= ERASED_VERSION:
         raise OtherVersion(version)
     return FileHeader(magic, salt, number, base_position, first_sequence, created_ms, version)
 
 
-def segment_name(number: int) -> str:
-    """The file name of a segment."""
-    return f"segment-{number:010}.log"
+def segment_name(number: int, revision: int = 0) -> str:
+    """The file name of a segment; of that *revision*, when it was written again."""
+    return f"segment-{number:010}{_revised(revision)}.log"
 
 
-def checkpoint_name(number: int) -> str:
+def index_name(segment_file: str) -> str:
+    """The file name of the index of a segment."""
+    return segment_file.removesuffix(".log") + ".idx"
+
+
+def checkpoint_name(number: int, revision: int = 0) -> str:
     """The file name of the checkpoint that contains the segments up to that number."""
-    return f"checkpoint-{number:010}.ckp"
+    return f"checkpoint-{number:010}{_revised(revision)}.ckp"
+
+
+def _revised(revision: int) -> str:
+    return f"-r{revision}" if revision else ""

@@ -11,6 +11,7 @@ each pending key up in the blocks, which is the work of merging it, every time a
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import deque
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +23,9 @@ BLOCK_KEYS = 1_000
 
 PENDING_KEYS = 2_000
 """Beyond so many pending changes the write path merges a slice itself. At 1 M keys, merging all takes about 4 ms."""
+
+FEW_CHANGES = 8
+"""Up to so many changes of a block are made one by one."""
 
 SLICE_KEYS = 500
 """How much one step of merging or building takes on: about a millisecond."""
@@ -37,12 +41,15 @@ class Folder(NamedTuple):
 class KeyIndex:
     """Ordered keys. Questions may be asked when `ready`: after `build` has run to its end, be it without any key."""
 
-    __slots__ = ("_blocks", "_lows", "_pending", "_ranks", "ready")
+    __slots__ = ("_blocks", "_built", "_lows", "_many", "_pending", "_ranks")
 
     def __init__(self) -> None:
-        self.ready = False
+        self._built = False
         self._pending: dict[bytes, bool] = {}
         """Keys whose presence may differ from what the blocks say, and whether they are present."""
+        self._many: deque[tuple[list[bytes], bool]] = deque()
+        """Keys that came, or went, many at once, in that order, each older than what is pending of the same key. So
+        nothing pending may be merged before them: what happened last would not have the last word."""
         self._blocks: list[list[bytes]] = [[]]
         self._lows: list[bytes] = [b""]
         """Block i has the keys from lows[i] up to lows[i + 1], not included."""
@@ -54,21 +61,42 @@ class KeyIndex:
     def add(self, key: bytes) -> None:
         """The key exists now."""
         self._pending[key] = True
-        if len(self._pending) >= PENDING_KEYS:
+        if len(self._pending) >= PENDING_KEYS and self.ready:
             self.merge()
 
     def discard(self, key: bytes) -> None:
         """The key does not exist any more."""
         self._pending[key] = False
-        if len(self._pending) >= PENDING_KEYS:
+        if len(self._pending) >= PENDING_KEYS and self.ready:
             self.merge()
 
+    def change_many(self, keys: Iterable[bytes], *, present: bool) -> None:
+        """These keys exist now, or none of them does. Costs little more than a list of them.
+
+        Questions wait until `merge`, called for slice after slice, has taken them in.
+        """
+        changed = list(keys)
+        if self._pending:
+            for key in self._pending.keys() & changed:
+                del self._pending[key]
+        self._many.append((changed, present))
+
+    @property
+    def ready(self) -> bool:
+        """Whether questions may be asked."""
+        return self._built and not self._many
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so many changes wait that a question would take long, or cannot be asked: then `merge` is due."""
+        return self._built and (bool(self._many) or len(self._pending) >= PENDING_KEYS)
+
     def merge(self, limit: int = SLICE_KEYS) -> bool:
-        """Merge up to *limit* pending changes (2 µs each at 1 M keys); whether some are left."""
-        if not self.ready:
+        """Merge up to *limit* changes (2 µs each at 1 M keys); whether some are left."""
+        if not self._built:
             return False  # until the last list of keys is in, the pending changes have the last word
         self._merge(limit)
-        return bool(self._pending)
+        return bool(self._pending or self._many)
 
     def build(self, key_lists: Iterable[list[bytes]]) -> Iterator[None]:
         """Take in all keys, in steps of about a millisecond; changes may go on between the steps.
@@ -82,10 +110,10 @@ class KeyIndex:
         for block in self._blocks:
             block.sort()
             yield
-        while len(self._pending) >= SLICE_KEYS:
+        while self._many or len(self._pending) >= SLICE_KEYS:
             self._merge(SLICE_KEYS)
             yield
-        self.ready = True
+        self._built = True
 
     def _take_in(self, keys: list[bytes]) -> None:
         """Put keys into their blocks, in no order yet; a block that has to be cut is sorted for that."""
@@ -98,23 +126,64 @@ class KeyIndex:
                 self._halve(i)
 
     def _merge(self, limit: int) -> None:
-        pending = self._pending
-        changes = [pending.popitem() for _ in range(min(limit, len(pending)))]
+        changes = self._taken_from_many(limit) if self._many else self._taken_from_pending(limit)
         changes.sort()  # neighbours find their way through the same cache lines
         self._ranks = None
-        for key, present in changes:
-            i = bisect_right(self._lows, key) - 1
-            block = self._blocks[i]
-            at = bisect_left(block, key)
-            found = at < len(block) and block[at] == key
-            if present and not found:
-                block.insert(at, key)
-                if len(block) > 2 * BLOCK_KEYS:
-                    self._halve(i)
-            elif found and not present:
-                del block[at]
-                if len(block) < BLOCK_KEYS // 4:
-                    self._join(i)
+        at = 0
+        while at < len(changes):
+            i = bisect_right(self._lows, changes[at][0]) - 1
+            end = bisect_left(changes, (self._lows[i + 1],), at) if i + 1 < len(self._lows) else len(changes)
+            if end - at > FEW_CHANGES:
+                self._merge_several(i, changes[at:end])
+            else:
+                self._merge_one(i, *changes[at])
+                end = at + 1
+            at = end
+
+    def _taken_from_pending(self, limit: int) -> list[tuple[bytes, bool]]:
+        pending = self._pending
+        return [pending.popitem() for _ in range(min(limit, len(pending)))]
+
+    def _taken_from_many(self, limit: int) -> list[tuple[bytes, bool]]:
+        """Of the lists in order, no key twice: of a key that came and went the last word is taken."""
+        taken: dict[bytes, bool] = {}
+        while self._many and len(taken) < limit:
+            keys, present = self._many[0]
+            room = limit - len(taken)
+            taken.update(dict.fromkeys(keys[-room:], present))
+            del keys[-room:]
+            if not keys:
+                self._many.popleft()
+        return list(taken.items())
+
+    def _merge_one(self, i: int, key: bytes, present: bool) -> None:
+        block = self._blocks[i]
+        at = bisect_left(block, key)
+        found = at < len(block) and block[at] == key
+        if present and not found:
+            block.insert(at, key)
+            if len(block) > 2 * BLOCK_KEYS:
+                self._halve(i)
+        elif found and not present:
+            del block[at]
+            if len(block) < BLOCK_KEYS // 4:
+                self._join(i)
+
+    def _merge_several(self, i: int, changes: list[tuple[bytes, bool]]) -> None:
+        """Changes that all belong to block i: the block is put together anew, by sorting two runs into one."""
+        block = self._blocks[i]
+        absent = {key for key, present in changes if not present}
+        merged = [key for key in block if key not in absent] if absent else block
+        merged = merged + sorted({key for key, present in changes if present}.difference(block))
+        merged.sort()
+        if len(merged) <= 2 * BLOCK_KEYS:
+            self._blocks[i] = merged
+            if len(merged) < BLOCK_KEYS // 4:
+                self._join(i)
+            return
+        pieces = [merged[at : at + BLOCK_KEYS] for at in range(0, len(merged), BLOCK_KEYS)]
+        self._blocks[i : i + 1] = pieces
+        self._lows[i + 1 : i + 1] = [piece[0] for piece in pieces[1:]]
 
     def _halve(self, i: int) -> None:
         block = self._blocks[i]

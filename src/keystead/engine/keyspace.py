@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
+from contextlib import contextmanager
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Protocol
 
@@ -101,6 +102,10 @@ class Keyspace:
         self._scan_order: tuple[int, int, list[tuple[int, bytes]]] = (-1, -1, [])
 
     # --- Plain reads: the durable view ------------------------------------------------------------------------------
+
+    def shard_of(self, key: bytes) -> int:
+        """The number of the shard that has the key, if any has."""
+        return digest(key, self._seed) >> SHARD_SHIFT
 
     def read(self, key: bytes, reader: Reader) -> Value | None:
         """The value as *reader* may be shown it: nothing that a power cut could take back, except its own writes.
@@ -201,6 +206,10 @@ class Keyspace:
 
     get_with_expiry = _live
     """Like `get`, with the key's expiry in milliseconds of Unix time (0: none)."""
+
+    def is_due(self, expires_at_ms: int) -> bool:
+        """Whether that moment has come."""
+        return expires_at_ms <= self._clock.now_ms
 
     def __contains__(self, key: bytes) -> bool:
         return self.get(key) is not None
@@ -458,6 +467,15 @@ class Keyspace:
             if self.index is not None:
                 (self.index.discard if value is None else self.index.add)(key)
 
+    @contextmanager
+    def unrecorded(self) -> Iterator[None]:
+        """What is changed meanwhile is said in the log by other means: see `staging`."""
+        record, self._record = self._record, _nowhere
+        try:
+            yield
+        finally:
+            self._record = record
+
     def _added(self, key: bytes, value: Value) -> None:
         self.payload_bytes += len(key) + value_bytes(value)
         self.key_changes += 1
@@ -511,11 +529,6 @@ class Keyspace:
         if self.syncing_before:
             self.syncing_before = {}
 
-    def forget_before_images(self) -> None:
-        """Everything so far is as durable as it will be told to be."""
-        if self.open_before:
-            self.open_before = {}
-
     def shown_durably(self) -> Keyspace:
         """What the database that shows this keyspace showed when the open generation began."""
         return self.open_before.shown if isinstance(self.open_before, Rebound) else self
@@ -534,6 +547,10 @@ class Keyspace:
     def all_keys(self) -> Iterator[bytes]:
         """Every stored key, expired or not."""
         return chain.from_iterable(self.shards)
+
+
+def _nowhere(_operation: tuple[object, ...]) -> None:
+    pass
 
 
 def apply_patch(value: bytearray, offset: int, data: bytes) -> None:

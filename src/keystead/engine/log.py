@@ -75,6 +75,8 @@ class Log:
         self.durable_position = durable_position
         self.marked_position = 0
         """The highest durable position that a frame in the log states."""
+        self.staged = 0
+        """Transactions whose parts are being written: they must be closed in the same segment."""
         self.starved = False
         """No space could be reserved: data that grows must be refused."""
         self.next_sequence = 1

@@ -10,13 +10,22 @@ import copy
 import errno
 import secrets
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from keystead.engine import manifest as manifests
-from keystead.engine.background import Background, CheckpointFailed, InlineBackground, Task, ThreadBackground
+from keystead.engine.background import (
+    Background,
+    InlineBackground,
+    ProcessFailed,
+    Task,
+    ThreadBackground,
+)
+from keystead.engine.checkpoint import UNFINISHED
+from keystead.engine.erasure import Erasure, Forgetting, Rewritten
 from keystead.engine.format import FILE_HEADER
 from keystead.engine.log import NO_SPACE, Log, Segment
 from keystead.engine.manifest import CheckpointRecord, Generation, Manifest, SegmentRecord
+from keystead.engine.retention import KeptHistory, Retention, kept_history
 from keystead.errors import DamagedData, DiskFailure
 
 if TYPE_CHECKING:
@@ -36,13 +45,6 @@ LEAST_RESERVE_BYTES = 1 << 20
 MOST_RESERVE_BYTES = 64 << 20
 """The reserve is a quarter larger than the last checkpoint, within these bounds: given up when a checkpoint or the next
 segment meets a full disk, for a checkpoint is what lets old files go."""
-
-
-class Retention(NamedTuple):
-    """How much history is kept beside the newest generation."""
-
-    max_age_ms: int
-    max_bytes: int
 
 
 class Maintenance:
@@ -66,14 +68,25 @@ class Maintenance:
         self.retention = retention
         self._segment_bytes = segment_bytes
         self._task: Task[Callable[[], None]] | None = None
+        self._indexing: Task[None] | None = None
+        self._indexes_due = True
+        """Sealed segments may lack their indexes."""
+        self._indexes_verified = False
+        """A start looks at all of them: a bit may have flipped."""
+        self._index_not_before_ms = 0
         self._wanted_up_to = 0
         """A checkpoint up to this segment was asked for."""
+        self._forgettings: list[Forgetting] = []
+        """In the order in which they were asked for; the first one may be under way."""
+        self.on_forgotten: Callable[[], None] = lambda: None
+        """Called when files were replaced by others in which something is erased, and are gone."""
         self._unsynced_wanted = False
         """The manifest is to say that commits are acknowledged before they are synced."""
         self._not_before_ms = 0
         self._checkpoint_not_before_ms = 0
         self._reserved_bytes = 0
         self._reserve_not_before_ms = 0
+        self._forgetting_runs = False
         self.checkpoint_running = False
         self.checkpoint_failed = False
         self.failure_reason = ""
@@ -92,13 +105,34 @@ class Maintenance:
     @property
     def working(self) -> bool:
         """Whether anything is under way or asked for."""
-        return self._task is not None or self.busy
+        return self._task is not None or self.busy or bool(self._forgettings)
+
+    @property
+    def forgetting(self) -> int:
+        """How many wishes to forget are not done yet."""
+        return len(self._forgettings)
+
+    def kept_history(self) -> KeptHistory:
+        """What is kept of the past."""
+        return kept_history(self._directory, self.manifest, self.retention)
 
     def request_checkpoint(self) -> None:
         """A checkpoint of everything committed so far, as soon as it can be made."""
-        has_frames = self._log.segment.end > FILE_HEADER.size
-        self._wanted_up_to = self._log.segment.number if has_frames else self._log.segment.number - 1
+        self._wanted_up_to = self._last_segment()
         self._not_before_ms = self._checkpoint_not_before_ms = 0
+
+    def request_forgetting(self, erasure: Erasure) -> Forgetting:
+        """Erase that from the files, as soon as its transaction is sealed. See docs/format.md, "Erasing"."""
+        forgetting = Forgetting(erasure, self._last_segment())
+        self._forgettings.append(forgetting)
+        self._not_before_ms = 0
+        return forgetting
+
+    def _last_segment(self) -> int:
+        """The number of the last segment that has frames."""
+        segment = self._log.segment
+        has_frames = segment.end > FILE_HEADER.size or self._log.holding
+        return segment.number if has_frames else segment.number - 1
 
     def admit_unsynced(self) -> None:
         """Let the manifest say that commits are acknowledged before they are synced; see `manifest.unsynced`."""
@@ -106,6 +140,10 @@ class Maintenance:
 
     def step(self) -> None:
         """Take in what a job has done, or start the job that is due. DiskFailure is final."""
+        self._step_job()
+        self._step_indexing()
+
+    def _step_job(self) -> None:
         if self._task is not None:
             if not self._task.done:
                 return
@@ -115,20 +153,45 @@ class Maintenance:
         if job is not None:
             self._task = self._background.start(job)
             if self._task.done:
-                self.step()
+                self._step_job()
+
+    def _step_indexing(self) -> None:
+        """Indexes are built beside the jobs: sealing and making room must not wait for them."""
+        if self._indexing is not None:
+            if not self._indexing.done:
+                return
+            task, self._indexing = self._indexing, None
+            try:
+                task.result()
+            except (OSError, ProcessFailed, DamagedData, DiskFailure):
+                # Derived data, and none of our files was touched: the past is read more slowly until it is tried again.
+                self._indexes_due = True
+                self._index_not_before_ms = self._clock.now_ms + RETRY_MS
+        has_room = not (self._log.starved or self._log.holding)
+        if self._indexes_due and has_room and self._clock.now_ms >= self._index_not_before_ms:
+            self._indexes_due = False
+            if any(record.length is not None for record in self.manifest.segments()):
+                self._indexing = self._background.start_indexing(self._directory, verify=not self._indexes_verified)
+                self._indexes_verified = True
 
     def _take_in(self, task: Task[Callable[[], None]]) -> None:
         was_checkpoint, self.checkpoint_running = self.checkpoint_running, False
+        was_forgetting, self._forgetting_runs = self._forgetting_runs, False
         try:
             task.result()()
-        except (CheckpointFailed, DamagedData) as error:
-            self._checkpoint_failed(str(error))
+        except (ProcessFailed, DamagedData) as error:
+            self._failed(str(error), was_checkpoint, was_forgetting)
         except OSError as error:
             if error.errno not in NO_SPACE | SHORTAGES:
                 raise DiskFailure(f"maintaining {self._directory.path}: {error.strerror}") from error
             self._not_before_ms = self._clock.now_ms + SHORTAGE_RETRY_MS
-            if was_checkpoint:
-                self._checkpoint_failed(str(error))
+            self._failed(str(error), was_checkpoint, was_forgetting)
+
+    def _failed(self, reason: str, was_checkpoint: bool, was_forgetting: bool) -> None:
+        if was_checkpoint:
+            self._checkpoint_failed(reason)
+        if was_forgetting:
+            self._forgettings.pop(0).failure = reason
 
     def _checkpoint_failed(self, reason: str) -> None:
         self.checkpoint_failed = True
@@ -149,15 +212,18 @@ class Maintenance:
         if log.holding:
             return None
         full = log.segment.end >= self._segment_bytes
-        asked = 0 < log.segment.number <= self._wanted_up_to
+        sealing_wanted = max([self._wanted_up_to, *(forgetting.last_segment for forgetting in self._forgettings)])
+        asked = 0 < log.segment.number <= sealing_wanted
         if log.next_segment is None and (asked or log.segment.end >= self._segment_bytes // 2):
             return self._prepare_job()
-        if log.next_segment is not None and (asked or full):
+        if log.next_segment is not None and (asked or full) and not log.staged:
             log.switch(self._clock.now_ms)
             return self._next_job() if log.retired and self._may_seal(log.retired[0]) else None
+        if self._forgettings:
+            return self._forgetting_job(self._forgettings[0])
         if self._checkpoint_due():
             return self._checkpoint_job()
-        if self._expired_generations(self.manifest):
+        if self.retention.expired(self.manifest, self._clock.now_ms):
             return self._retention_job()
         if self._reserve_due():
             return self._reserve_job()
@@ -261,6 +327,7 @@ class Maintenance:
     def _sealed_one(self, manifest: Manifest, segment: Segment) -> None:
         self.manifest = manifest
         self._log.sealed(segment)
+        self._indexes_due = True
 
     def _checkpoint_job(self) -> Callable[[], Callable[[], None]]:
         manifest, directory, background = copy.deepcopy(self.manifest), self._directory, self._background
@@ -280,6 +347,33 @@ class Maintenance:
         self.manifest = manifest
         self.last_checkpoint_took_ms = self._clock.now_ms - self.checkpoint_began_ms
         self._checkpoint_made()
+
+    def _forgetting_job(self, forgetting: Forgetting) -> Callable[[], Callable[[], None]]:
+        manifest, directory, background = copy.deepcopy(self.manifest), self._directory, self._background
+        names = manifest.all_files()
+        self._forgetting_runs = True
+
+        def job() -> Callable[[], None]:
+            rewritten = background.forget(directory, forgetting.erasure)
+            rewritten.put_into(manifest)
+            manifests.store(directory, manifest)
+            # Only after the manifest that names the others is durable; and only when they are gone it is forgotten.
+            try:
+                for name in sorted((names - manifest.all_files()) | set(_unfinished_checkpoints(directory))):
+                    directory.remove_slowly(name)
+            except OSError as error:  # no second try: what it would rewrite is rewritten. A start removes them.
+                raise DiskFailure(f"removing files of {directory.path}: {error.strerror}") from error
+            directory.sync()
+            return lambda: self._forgotten(manifest, forgetting, rewritten)
+
+        return self._or_from_reserve(job)
+
+    def _forgotten(self, manifest: Manifest, forgetting: Forgetting, rewritten: Rewritten) -> None:
+        self.manifest = manifest
+        self._forgettings.remove(forgetting)
+        self.on_forgotten()
+        forgetting.rewritten = rewritten
+        self._indexes_due = True
 
     def _reserve_job(self) -> Callable[[], Callable[[], None]]:
         directory, target = self._directory, self._reserve_target()
@@ -330,32 +424,19 @@ class Maintenance:
 
     def _retention_job(self) -> Callable[[], Callable[[], None]]:
         manifest, directory = copy.deepcopy(self.manifest), self._directory
-        dropped = self._expired_generations(manifest)
+        dropped = self.retention.expired(manifest, self._clock.now_ms)
 
         def job() -> Callable[[], None]:
-            names = manifest.files()
+            names = manifest.all_files()
             del manifest.generations[:dropped]
             manifests.store(directory, manifest)
             # Only after the manifest that no longer names them is durable.
-            for name in sorted(names - manifest.files()):
-                directory.remove(name)
+            for name in sorted(names - manifest.all_files()):
+                directory.remove_slowly(name)
             directory.sync()
             return lambda: self._replaced(manifest)
 
         return job
-
-    def _expired_generations(self, manifest: Manifest) -> int:
-        """How many of the oldest generations retention lets go; never the newest."""
-        old = manifest.generations[:-1]
-        oldest_ms = self._clock.now_ms - self.retention.max_age_ms
-        kept_bytes = sum(generation.stored_bytes() for generation in old)
-        dropped = 0
-        for generation in old:
-            if generation.last_ms() >= oldest_ms and kept_bytes <= self.retention.max_bytes:
-                break
-            kept_bytes -= generation.stored_bytes()
-            dropped += 1
-        return dropped
 
     def end_cleanly(self) -> None:
         """Everything acknowledged is durable and nothing more will be: let the manifest say so. DiskFailure.
@@ -377,6 +458,11 @@ class Maintenance:
         if self._task is not None and self._task.done:
             task, self._task = self._task, None
             self._take_in(task)
+
+
+def _unfinished_checkpoints(directory: Directory) -> list[str]:
+    """What processes left that were killed; now, in a job, none runs."""
+    return [name for name in directory.names() if name.endswith(f".ckp{UNFINISHED}")]
 
 
 def begin_generation(manifest: Manifest, record: CheckpointRecord) -> None:

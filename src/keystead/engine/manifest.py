@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from xxhash import xxh3_64_intdigest
 
-from keystead.engine.format import segment_name
+from keystead.engine.format import index_name, segment_name
 from keystead.errors import DamagedData, UnknownFormat
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 MANIFEST_NAME = "MANIFEST"
 _TITLE = "keystead manifest"
 _VERSION = "2"
-_KNOWN_VERSIONS = ("1", _VERSION)
+_REVISED_VERSION = "3"
+"""Of a manifest that names a revision of a file: an older Keystead must refuse it."""
+_KNOWN_VERSIONS = ("1", _VERSION, _REVISED_VERSION)
 
 
 class SegmentRecord(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,11 +33,13 @@ class SegmentRecord(msgspec.Struct, forbid_unknown_fields=True):
     time_ms: int = 0
     length: int | None = None
     checksum: str | None = None
+    revision: int | msgspec.UnsetType = msgspec.UNSET
+    """How often it was written again without what was erased."""
 
     @property
     def file(self) -> str:
         """Its file name."""
-        return segment_name(self.number)
+        return segment_name(self.number, self.revision or 0)
 
 
 class CheckpointRecord(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,6 +52,8 @@ class CheckpointRecord(msgspec.Struct, forbid_unknown_fields=True):
     position: int
     sequence: int
     time_ms: int
+    revision: int | msgspec.UnsetType = msgspec.UNSET
+    """As of a segment; *file* is the name of this one."""
 
 
 class Generation(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,6 +66,12 @@ class Generation(msgspec.Struct, forbid_unknown_fields=True):
         """Bytes of its files, as far as they are sealed."""
         segments = sum(segment.length or 0 for segment in self.segments)
         return segments + (self.checkpoint.length if self.checkpoint else 0)
+
+    @property
+    def is_revised(self) -> bool:
+        """Whether a file of it was written again."""
+        revisions = [segment.revision for segment in self.segments]
+        return any(revisions) or bool(self.checkpoint and self.checkpoint.revision)
 
     def last_ms(self) -> int:
         """The latest commit time that only this generation holds (0: none is known)."""
@@ -93,9 +105,18 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
         return self.generations[-1]
 
     def files(self) -> set[str]:
-        """Names of all files that belong to the store."""
-        names = {segment.file for generation in self.generations for segment in generation.segments}
+        """Names of all files without which the store is not whole."""
+        names = {segment.file for segment in self.segments()}
         return names | {generation.checkpoint.file for generation in self.generations if generation.checkpoint}
+
+    def all_files(self) -> set[str]:
+        """The same, and the names that indexes of its sealed segments have if they are there."""
+        sealed = (segment for segment in self.segments() if segment.length is not None)
+        return self.files() | {index_name(segment.file) for segment in sealed}
+
+    def segments(self) -> list[SegmentRecord]:
+        """The segments of all generations, in order."""
+        return [segment for generation in self.generations for segment in generation.segments]
 
 
 def new_id() -> str:
@@ -106,7 +127,14 @@ def new_id() -> str:
 def render(manifest: Manifest) -> bytes:
     """The manifest's bytes."""
     body = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
-    return f"{_TITLE} {_VERSION} {xxh3_64_intdigest(body):016x}\n".encode() + body
+    version = _REVISED_VERSION if any(generation.is_revised for generation in manifest.generations) else _VERSION
+    return _title(version, body) + b"\n" + body
+
+
+def _title(version: str, body: bytes) -> bytes:
+    """The first line. From version 3 on a flipped bit in the version is noticed by the checksum, too."""
+    seed = int(version) if int(version) > 2 else 0
+    return f"{_TITLE} {version} {xxh3_64_intdigest(body, seed):016x}".encode()
 
 
 def parse(data: bytes, path: str) -> Manifest:
@@ -114,9 +142,8 @@ def parse(data: bytes, path: str) -> Manifest:
     title, _, body = data.partition(b"\n")
     words = title.decode("ascii", "replace").rsplit(" ", 2)
     if len(words) == 3 and words[0] == _TITLE and words[1] not in _KNOWN_VERSIONS and words[1].isdigit():
-        raise UnknownFormat(path, f"manifest version {words[1]}", f"versions up to {_VERSION}")
-    digest = xxh3_64_intdigest(body)
-    if title not in [f"{_TITLE} {version} {digest:016x}".encode() for version in _KNOWN_VERSIONS]:
+        raise UnknownFormat(path, f"manifest version {words[1]}", f"versions up to {_REVISED_VERSION}")
+    if title not in [_title(version, body) for version in _KNOWN_VERSIONS]:
         raise DamagedData(path, 0, "the checksum in the first line does not match")
     try:
         return msgspec.json.decode(body, type=Manifest)

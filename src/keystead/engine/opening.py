@@ -9,12 +9,14 @@ import copy
 import re
 import secrets
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from xxhash import xxh3_64
 
 from keystead.engine import manifest as manifests
 from keystead.engine.files import Directory
 from keystead.engine.format import (
+    COMMIT,
     FILE_HEADER,
     MARK,
     PART,
@@ -27,15 +29,21 @@ from keystead.engine.format import (
     next_nonzero,
     segment_name,
 )
+from keystead.engine.history import segment_index
 from keystead.engine.log import NO_SPACE, Log, Segment
 from keystead.engine.maintenance import RESERVE_NAME
 from keystead.engine.manifest import Generation, Manifest, SegmentRecord
+from keystead.engine.operations import Parts, decode_entries
 from keystead.engine.recovery import OpenSegment, Recovered, TornTail
 from keystead.errors import DamagedData
 
-STORED = re.compile(r"segment-\d{10,}\.log|checkpoint-\d{10,}\.ckp")
-TEMPORARY = re.compile(r"(?:MANIFEST|checkpoint-\d{10,}\.ckp)\.tmp")
+STORED = re.compile(r"segment-\d{10,}(?:-r\d+)?\.log|checkpoint-\d{10,}(?:-r\d+)?\.ckp")
+TEMPORARY = re.compile(r"(?:MANIFEST|checkpoint-\d{10,}(?:-r\d+)?\.ckp|segment-\d{10,}(?:-r\d+)?\.idx)\.tmp")
 """Names that are ours: no other file in the directory is touched, whatever people keep there."""
+
+
+Rewritten: TypeAlias = tuple[int, int, int, int, bytes]
+"""A frame to be written again: kind, first sequence, time, number, payload."""
 
 
 def create_store(
@@ -209,7 +217,7 @@ def _start_segment(
     first_sequence: int,
     created_ms: int,
     reserve_bytes: int,
-    rewritten: Iterable[tuple[int, int, int, int, bytes]] = (),
+    rewritten: Iterable[Rewritten] = (),
 ) -> Log:
     salt = secrets.randbits(64)
     record = SegmentRecord(number, f"{salt:016x}")
@@ -244,15 +252,35 @@ def _start_segment(
     return log
 
 
-def _frames_above(segments: list[OpenSegment], proven: int) -> list[tuple[int, int, int, int, bytes]]:
-    return [
-        (frame.kind, frame.first_sequence, frame.time_ms, frame.number, bytes(frame.payload))
-        for segment in segments
-        for frame in frames(segment.header.salt, segment.data, FILE_HEADER.size)
-        if frame.offset + segment.header.base_position >= proven
-        and frame.kind != MARK
-        and not (frame.kind == PART and frame.number in segment.unclosed)
-    ]
+def _frames_above(segments: list[OpenSegment], proven: int) -> list[Rewritten]:
+    """What stands above the last proven position, with the parts of transactions that are committed there: they may
+    have been written, and proven, long before."""
+    above: list[Rewritten] = []
+    for segment in segments:
+        all_frames = list(frames(segment.header.salt, segment.data, FILE_HEADER.size))
+        base = segment.header.base_position
+        from_here = [frame for frame in all_frames if frame.offset + base >= proven and frame.kind != MARK]
+        committed = {
+            entry.part
+            for frame in from_here
+            if frame.kind == COMMIT
+            for entry in decode_entries(frame.payload)
+            if isinstance(entry, Parts)
+        }
+        if from_here:
+            # As young as what they now stand before: neither numbers nor times go back along the log.
+            sequence, time_ms = from_here[0].first_sequence, from_here[0].time_ms
+            above += [
+                (PART, sequence, time_ms, frame.number, bytes(frame.payload))
+                for frame in all_frames
+                if frame.kind == PART and frame.number in committed and frame.offset + base < proven
+            ]
+        above += [
+            (frame.kind, frame.first_sequence, frame.time_ms, frame.number, bytes(frame.payload))
+            for frame in from_here
+            if not (frame.kind == PART and frame.number in segment.unclosed)
+        ]
+    return above
 
 
 def _seal(generation: Generation, segment: OpenSegment, length: int, recovered: Recovered) -> None:
@@ -287,7 +315,7 @@ def _last_number(manifest: Manifest) -> int:
 
 def _remove_strangers(directory: Directory, manifest: Manifest) -> None:
     """Remove what an interrupted checkpoint, rotation or replacement left: our kinds of file that no manifest names."""
-    known = manifest.files()
+    known = manifest.all_files()
     for name in directory.names():
-        if (STORED.fullmatch(name) or TEMPORARY.fullmatch(name)) and name not in known:
+        if name not in known and any(kind.fullmatch(name) for kind in (STORED, segment_index.NAME, TEMPORARY)):
             directory.remove(name)

@@ -21,6 +21,7 @@ BIND = 7
 GROUP = 8
 AUTHOR = 9
 PARTS = 10
+FILLER = 11
 
 
 class Put(msgspec.Struct, array_like=True, tag=PUT, gc=False, forbid_unknown_fields=True):
@@ -98,7 +99,27 @@ class Parts(msgspec.Struct, array_like=True, tag=PARTS, gc=False, forbid_unknown
     length: int
 
 
-Change: TypeAlias = Put | PutExpiring | Delete | Expired | SetExpiry | Patch | Bind
+class Filler(msgspec.Struct, array_like=True, tag=FILLER, gc=False, forbid_unknown_fields=True):
+    """Here was an operation that has been erased; it counts as one all the same."""
+
+    zeros: bytes
+
+    @property
+    def keyspace(self) -> int:
+        """None that there is: whoever looks for a key's operations passes it over."""
+        return -1
+
+    @property
+    def key(self) -> bytes:
+        """None."""
+        return b""
+
+
+Change: TypeAlias = Put | PutExpiring | Delete | Expired | SetExpiry | Patch | Bind | Filler
+Keyed: TypeAlias = Put | PutExpiring | Delete | Expired | SetExpiry | Patch
+KEYED = frozenset((Put, PutExpiring, Delete, Expired, SetExpiry, Patch))
+"""The kinds of operation that are about one key."""
+REMOVING = frozenset((Delete, Expired))
 Entry: TypeAlias = Change | Group | Author | Parts
 
 SYSTEM = Author("", "")

@@ -28,6 +28,8 @@ class CommittedTurn(NamedTuple):
     parts: Parts
     payload: bytes
     """Of its commit frame."""
+    staged: bool = False
+    """It commits parts that were written before the turn and are not among these: they have to be read in the log."""
 
     @property
     def next_sequence(self) -> int:
@@ -62,11 +64,20 @@ class Tail:
         self._waiting: deque[CommittedTurn] = deque()
 
     def committed(
-        self, number: int, first_sequence: int, time_ms: int, databases: Databases, turn: EncodedTurn
+        self,
+        number: int,
+        first_sequence: int,
+        time_ms: int,
+        databases: Databases,
+        turn: EncodedTurn,
+        *,
+        staged: bool = False,
     ) -> None:
         """A turn is in the log; *databases* are as they are after it."""
         self._waiting.append(
-            CommittedTurn(number, first_sequence, turn.transactions, time_ms, self._databases, turn.parts, turn.payload)
+            CommittedTurn(
+                number, first_sequence, turn.transactions, time_ms, self._databases, turn.parts, turn.payload, staged
+            )
         )
         self._databases = databases
 

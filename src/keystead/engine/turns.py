@@ -63,6 +63,12 @@ class OpenTurn:
         if len(self.ops) - start > 1:
             groups.append((start, len(self.ops) - start))
 
+    def take_part(self) -> int:
+        """A number for a part group that nobody else has in this segment."""
+        number = self.next_part
+        self.next_part = number % 0xFFFF_FFFF + 1
+        return number
+
     def cut(self, start: int) -> None:
         """Forget the operations from *start* on, with the groups and authors that began there."""
         del self.ops[start:]
@@ -125,9 +131,9 @@ class OpenTurn:
                 i += entry[1]
             payload = encode_entries(transaction)
             if len(payload) > LARGE_TRANSACTION_BYTES:
-                parts += [(self.next_part, payload[at : at + PART_BYTES]) for at in range(0, len(payload), PART_BYTES)]
-                kept.append((op.PARTS, self.next_part, len(payload)))
-                self.next_part = self.next_part % 0xFFFF_FFFF + 1
+                number = self.take_part()
+                parts += [(number, payload[at : at + PART_BYTES]) for at in range(0, len(payload), PART_BYTES)]
+                kept.append((op.PARTS, number, len(payload)))
             else:
                 kept += [entry] if transaction[0] is entry else [entry, *transaction]
         return kept, parts

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from xxhash import xxh3_64_intdigest as digest
 
-from keystead.engine.expiries import ShardExpiries, drop_expiry, set_expiry
+from keystead.engine.expiries import ShardExpiries, drop_expiry, expiry_of, set_expiry
 from keystead.engine.keyspace import SHARD_SHIFT, SHARDS, SYSTEM_KEYSPACE, apply_patch
 from keystead.engine.operations import (
     Author,
@@ -18,6 +18,7 @@ from keystead.engine.operations import (
     Delete,
     Entry,
     Expired,
+    Filler,
     Group,
     Parts,
     Patch,
@@ -78,6 +79,19 @@ class View:
             found = self.keyspaces[number] = KeyspaceView()
         return found
 
+    def let_go(self, i: int) -> None:
+        """Forget that shard of every keyspace: memory is given back bit by bit by whoever needs each shard once."""
+        for keyspace in self.keyspaces.values():
+            keyspace.shards[i], keyspace.expires[i] = {}, None
+
+    def find(self, database: int, key: bytes) -> tuple[bytes, int] | None:
+        """Value and expiry of a key that the database shows, whether or not its time is up; None: no such key."""
+        keyspace = self.keyspaces.get(self.databases[database])
+        i = digest(key, self._seed) >> SHARD_SHIFT
+        if keyspace is None or key not in keyspace.shards[i]:
+            return None
+        return bytes(keyspace.shards[i][key]), expiry_of(keyspace.expires[i], key)
+
     def add_part(self, group: int, payload: bytes) -> None:
         """A part frame went by."""
         self._parts.setdefault(group, []).append(payload)
@@ -128,7 +142,7 @@ class View:
                 rebound = True
             elif isinstance(entry, Parts):
                 rebound |= self._apply(self._joined(entry))
-            elif not isinstance(entry, (Author, Group)):
+            elif not isinstance(entry, (Author, Group, Filler)):
                 i = digest(entry.key, seed) >> SHARD_SHIFT
                 if everything or i in wanted:
                     _change(self.keyspace(entry.keyspace), i, entry)

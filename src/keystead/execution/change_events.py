@@ -1,19 +1,34 @@
 """What followers of the change feed are told: transactions of the log as server-sent events.
 
-Owns: which operations are shown and how, ids, filters. Must not know: sockets, files, who follows. Used by the server
+Owns: how operations are shown, ids, filters. Must not know: sockets, files, who follows. Used by the server
 for what is committed now, and by `change_reader` for what is in the log.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from keystead.engine.history.transactions import Databases, Transaction, after
-from keystead.engine.operations import Bind, Change, Delete, Expired, Patch, Put, PutExpiring, SetExpiry
+from keystead.engine.history.events import Event, events_of
+from keystead.engine.history.transactions import Transaction
+from keystead.engine.operations import Patch, Put, PutExpiring, SetExpiry
+
+__all__ = [
+    "Event",
+    "EventData",
+    "Filter",
+    "MayRead",
+    "Position",
+    "Values",
+    "base64url",
+    "encoded",
+    "events_of",
+    "gone",
+    "progress",
+]
 
 Values: TypeAlias = Literal["none", "text", "base64url"]
 """How values are shown: not at all; as text where they are UTF-8, else as base64url; always as base64url."""
@@ -54,20 +69,6 @@ class Filter(NamedTuple):
 EVERYTHING = Filter(db=None)
 
 
-class Event(NamedTuple):
-    """One operation, as followers see it."""
-
-    place: int
-    """Its place in the transaction, from 1 on; the places of what nobody is shown stay empty."""
-    name: str
-    db: int
-    key: bytes | None
-    """None: all of them."""
-    change: Change
-    other_db: int | None = None
-    """The database that it was swapped with."""
-
-
 class EventData(msgspec.Struct, omit_defaults=True):
     """What stands in an event, as JSON."""
 
@@ -87,45 +88,6 @@ class EventData(msgspec.Struct, omit_defaults=True):
 
 
 _encode = msgspec.json.Encoder().encode
-
-NAMES: dict[type[Any], str] = {
-    Put: "put",
-    PutExpiring: "put",
-    Delete: "delete",
-    Expired: "expired",
-    SetExpiry: "expire",
-    Patch: "patch",
-}
-
-
-def events_of(transaction: Transaction) -> Iterator[Event]:
-    """The events of one transaction, in order. Nobody is shown what the store keeps for itself."""
-    databases = transaction.databases
-    operations = transaction.operations
-    swapped = False
-    for index, change in enumerate(operations, 1):
-        if isinstance(change, Bind):
-            if swapped:
-                swapped = False  # the second half of what has been told already
-            else:
-                other_db = _swapped_with(databases, operations[index - 1 : index + 1])
-                swapped = other_db is not None
-                yield Event(index, "swap" if swapped else "flush", change.database, None, change, other_db)
-            databases = after(databases, [change])
-        elif change.keyspace in databases:
-            yield Event(index, NAMES[type(change)], databases.index(change.keyspace), change.key, change)
-
-
-def _swapped_with(databases: Databases, pair: list[Change]) -> int | None:
-    """The other database, when these two binds are a swap. Any other bind shows a keyspace that was shown by none, and
-    such a keyspace is empty."""
-    if len(pair) == 2:
-        one, other = pair
-        if isinstance(one, Bind) and isinstance(other, Bind):
-            shown = (databases[other.database], databases[one.database])
-            if (one.keyspace, other.keyspace) == shown and one.database != other.database:
-                return other.database
-    return None
 
 
 def encoded(history: bytes, transaction: Transaction, event: Event, values: Values) -> bytes:

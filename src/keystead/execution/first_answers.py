@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from keystead.engine.engine import Engine
+    from keystead.engine.keyspace import Keyspace
     from keystead.execution.promise import Promise
     from keystead.execution.session import Session
 
@@ -25,6 +28,9 @@ LONGEST_ANSWER_BYTES: Final = 256 << 10
 MOST_BYTES: Final = 64 << 20
 """Of all answers together; beyond it requests that carry a key are refused before they are executed."""
 PREFIX: Final = b"first-answer\0"
+CLEARED_PREFIX: Final = b"cleared-answer\0"
+"""Of those that were cleared: that there was an answer is kept under it, and nothing of the answer."""
+CLEARED_AT_ONCE: Final = 200
 
 
 class FirstAnswer(msgspec.Struct, array_like=True):
@@ -33,7 +39,7 @@ class FirstAnswer(msgspec.Struct, array_like=True):
     fingerprint: bytes
     """Of the request."""
     answer: bytes | None
-    """None when it was too long to be kept."""
+    """None when it was too long to be kept, or cleared since."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -50,7 +56,8 @@ class FirstAnswers:
     def find(self, session: Session, key: bytes) -> FirstAnswer | None:
         """What this user's request of this key was answered. It may not be told before it is durable: the session has
         to wait for it."""
-        kept = self._engine.system.keyspace.get(_name(session, key))
+        keyspace = self._engine.system.keyspace
+        kept = keyspace.get(_name(session, key)) or keyspace.get(_name(session, key, CLEARED_PREFIX))
         if kept is None:
             return None
         session.must_wait = True
@@ -85,5 +92,31 @@ class FirstAnswers:
         engine.system.keyspace.put(_name(session, key), _encode(first), engine.clock.now_ms + KEPT_MS)
 
 
-def _name(session: Session, key: bytes) -> bytes:
-    return b"%b%b\0%b" % (PREFIX, session.user.key, key)
+def _name(session: Session, key: bytes, prefix: bytes = PREFIX) -> bytes:
+    return b"%b%b\0%b" % (prefix, session.user.key, key)
+
+
+def clear_answers(engine: Engine) -> Iterator[None]:
+    """Let go of all answers, which may hold any value, in slices: a request that is sent again is still not executed
+    again, but told that its answer is not there. No key begins with PREFIX when this ends."""
+    keyspace = engine.system.keyspace
+    slice_, cleared = 0, True
+    while cleared:  # others may have come meanwhile
+        cleared = False
+        for shard in keyspace.shards:
+            start = len(engine.ops)
+            for name in [name for name in shard if name.startswith(PREFIX)]:
+                _clear(keyspace, name)
+                cleared, slice_ = True, slice_ + 1
+            engine.end_group(start)
+            if slice_ >= CLEARED_AT_ONCE:
+                slice_ = 0
+                yield
+
+
+def _clear(keyspace: Keyspace, name: bytes) -> None:
+    kept, expires_at_ms = keyspace.get_with_expiry(name)
+    keyspace.delete(name)
+    if kept is not None:
+        cleared = FirstAnswer(_decode(kept).fingerprint, None)
+        keyspace.put(CLEARED_PREFIX + name.removeprefix(PREFIX), _encode(cleared), expires_at_ms)

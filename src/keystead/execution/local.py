@@ -21,6 +21,8 @@ from keystead.execution.access import Access
 from keystead.execution.acl_log import AclLog, Context, Reason
 from keystead.execution.call_times import AllCallTimes
 from keystead.execution.first_answers import FirstAnswers
+from keystead.execution.forgetting import Forgotten, forget_for
+from keystead.execution.historian import Historian, InPlace
 from keystead.execution.latency_spikes import LatencySpikes
 from keystead.execution.memory import MemoryFacts, memory_facts
 from keystead.execution.monitors import Monitors
@@ -32,12 +34,16 @@ from keystead.execution.session import Peer, Session
 from keystead.execution.slow_log import SlowLog
 from keystead.execution.statistics import Statistics
 from keystead.execution.tables import Tables
+from keystead.execution.undoing import restore_for, undo_for
 from keystead.resp import Run
 
 if TYPE_CHECKING:
     from keystead.config.settings import Settings
     from keystead.engine.engine import Engine
+    from keystead.engine.history.questions import HistoryOf, ValueAt
+    from keystead.engine.undoing import Conflicts, Undone
     from keystead.execution.permissions import Denial
+    from keystead.execution.undoing import Explain
     from keystead.execution.users import User
 
 log = logging.getLogger("keystead.execution")
@@ -72,12 +78,14 @@ class LocalExecutor:
         *,
         call_later: CallLater,
         access: Access | None = None,
+        historian: Historian | None = None,
         stop: Callable[[], None] = lambda: None,
         on_settings: Callable[[Settings], None] = lambda _: None,
     ) -> None:
-        """*access*: the users; without it only the default one, as the settings have it. *stop* begins the end of the
-        process (SHUTDOWN). *on_settings* is told after CONFIG SET what holds now; it brings it to whatever lies
-        outside execution. Both return at once."""
+        """*access*: the users; without it only the default one, as the settings have it. *historian*: who answers
+        questions about the past; without it they are answered in place. *stop* begins the end of the process
+        (SHUTDOWN). *on_settings* is told after CONFIG SET what holds now; it brings it to whatever lies outside
+        execution. Both return at once."""
         self.engine = engine
         self.settings = settings
         self.started_with = settings
@@ -98,6 +106,7 @@ class LocalExecutor:
         self.monitors = Monitors(self.tables)
         self.pauses = Pauses(self)
         self.first_answers = FirstAnswers(engine)
+        self.historian = historian or InPlace(engine)
         self.sessions: dict[int, Session] = {}
         self._turn = engine.turn
         self._last_session_id = 0
@@ -170,6 +179,25 @@ class LocalExecutor:
             session.last_active_ms = now_ms
         if isinstance(reply, Promise):
             replies.pop()
+            session.wait_for(reply)
+        return reply
+
+    def execute(self, session: Session, args: list[bytes]) -> bytes | Promise:
+        """Execute one command, as `run` does many: its reply, or the promise that the session now waits for.
+
+        DiskFailure. `session.must_wait` is to be looked at when the reply is there.
+        """
+        now_ms = self.engine.clock.refresh()
+        if session.author is not self._turn.author:
+            self._turn.sign(session.author)
+        try:
+            reply = session.table[args[0]](session, args)
+        except Exception as failure:
+            reply = self.failure_reply(args, failure)
+        self.statistics.commands_processed += 1
+        session.last_command = args
+        session.last_active_ms = now_ms
+        if isinstance(reply, Promise):
             session.wait_for(reply)
         return reply
 
@@ -279,10 +307,11 @@ class LocalExecutor:
 
     # --- replies that come later -------------------------------------------------------------------------------------
 
-    def eventually(self, args: list[bytes], start: Start) -> bytes | Promise:
+    def eventually(self, args: list[bytes], start: Start, cancel: Callable[[], None] | None = None) -> bytes | Promise:
         """The reply that *start*'s argument is called with: itself if that happens before *start* returns, else the
-        promise of it. A CommandError in its place is raised, or becomes the error reply."""
-        promise = Promise()
+        promise of it. A CommandError in its place is raised, or becomes the error reply. *cancel* is called when the
+        client is gone before."""
+        promise = Promise(cancel)
         early: list[bytes | CommandError] = []
         is_early = True
 
@@ -365,6 +394,32 @@ class LocalExecutor:
         """The flags of the command that *args* call for."""
         command = called_command(args)
         return command.flags if command else frozenset()
+
+    def undo(
+        self,
+        session: Session,
+        sequence: int,
+        conflicts: Conflicts,
+        explain: Explain,
+        done: Callable[[Undone | CommandError], None],
+    ) -> None:
+        """See `execution.undoing`."""
+        undo_for(session, sequence, conflicts, explain, done)
+
+    def restore(
+        self,
+        session: Session,
+        key: bytes,
+        question: ValueAt | HistoryOf,
+        explain: Explain,
+        done: Callable[[Undone | CommandError], None],
+    ) -> None:
+        """See `execution.undoing`."""
+        restore_for(session, key, question, explain, done)
+
+    def forget(self, session: Session, keys: list[bytes], done: Callable[[Forgotten | CommandError], None]) -> None:
+        """KS.FORGET, by *session*, of keys of its database; *done* is called once they are in no file, or with why."""
+        forget_for(self, session, keys, done)
 
     # --- what holds for all -------------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ from keystead.server.http.encrypted import HttpsConnection
 from keystead.server.http.server import HttpServer, Recovery
 from keystead.server.loading import LoadingConnection
 from keystead.server.operations_writer import OperationsWriter
+from keystead.server.past import PastProcesses
 from keystead.server.resp_server import Connection
 from keystead.server.sync_process import SyncProcess
 from keystead.server.systemd import ServiceManager
@@ -165,6 +166,7 @@ class App:
         self._loaded = False
         self._engine: Engine
         self._turns: Turns
+        self._past: PastProcesses
         self._clients: Clients
 
     async def run(self) -> None:
@@ -182,6 +184,7 @@ class App:
                     self._stop_accepting(accepting)
                     await self._drain()
                 finally:
+                    self._past.close()
                     helper.close()
                     self._operations.close()
                 self._engine.close()
@@ -284,11 +287,13 @@ class App:
         helper = SyncProcess(self._loop, self._turns.synced, self._turns.fail)
         helper.start()
         self._turns.helper = helper
+        self._past = PastProcesses(self._loop, self._engine, self._turns)
         executor = LocalExecutor(
             self._engine,
             self._settings,
             call_later=self._loop.call_later,
             access=access_of(self._settings, self._threads),
+            historian=self._past,
             stop=self._stop.set,
             on_settings=self._apply,
         )
@@ -300,7 +305,13 @@ class App:
         for connection in list(self._early):
             connection.become_ordinary(self._clients)
         self._http.begin(self._clients, self._turns)
+        self._engine.maintenance.on_forgotten = self._forget
         return helper
+
+    def _forget(self) -> None:
+        """Keys were erased from the files: nobody may tell of them from what was read before."""
+        self._http.feed.forget()
+        self._past.forget()
 
     def _apply(self, settings: Settings) -> None:
         """CONFIG SET."""

@@ -191,7 +191,7 @@ class Feed:
         size = 0
         for turn in turns:
             self._next = turn.next_sequence
-            if turn.size > TURN_BYTES:
+            if turn.staged or turn.size > TURN_BYTES:  # to be read in the log
                 self._batches.clear()
                 gathered, size = [], 0
                 continue
@@ -218,6 +218,11 @@ class Feed:
             self._engine.unfollow()
             self._batches.clear()
             self._pending.clear()
+
+    def forget(self) -> None:
+        """Something was erased from the log: what is kept of it here may have it, and so may who reads it now."""
+        self._batches.clear()
+        self._readers.end_all()
 
     # --- Followers --------------------------------------------------------------------------------------------------
 

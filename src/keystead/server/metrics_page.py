@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from keystead import __version__
 
 if TYPE_CHECKING:
+    from keystead.engine.maintenance import Maintenance
     from keystead.execution.local import LocalExecutor
     from keystead.metrics import Histogram
     from keystead.server.meters import Meters
@@ -143,7 +144,7 @@ class MetricsPage(Collector):
             "history": older,
         }
         yield labelled("stored_bytes", "Size of the data directory, current and history.", "in", stored)
-        yield gauge("history_generations", "Generations kept, the current one included.", facts.generations)
+        yield from self._history(maintenance)
         disk = os.statvfs(engine.path)
         yield gauge("disk_free_bytes", "Room on the disk of the data directory.", disk.f_bavail * disk.f_frsize)
         yield counter("checkpoints", "Checkpoints made.", facts.checkpoints)
@@ -153,6 +154,17 @@ class MetricsPage(Collector):
         took_s = max(0, maintenance.last_checkpoint_took_ms) / 1000
         yield gauge("checkpoint_duration_seconds", "What the last one took; 0 before the first.", took_s)
         yield gauge("recovery_torn_bytes", "Unacknowledged bytes cut off at the last start.", facts.torn_bytes)
+
+    def _history(self, maintenance: Maintenance) -> Iterator[Metric]:
+        kept = maintenance.kept_history()
+        yield gauge("history_generations", "Generations kept, the current one included.", kept.generations)
+        yield gauge("history_index_bytes", "Size of the index files of segments.", kept.index_bytes)
+        yield gauge("history_first_sequence", "The first transaction that is kept.", kept.first_sequence)
+        yield gauge("history_oldest_timestamp_seconds", "How far the past can be read back.", kept.oldest_ms / 1000)
+        yield gauge("history_next_drop_bytes", "What retention lets go at its next step.", kept.next_drop_bytes)
+        yield gauge("history_max_bytes", "history-max-bytes.", maintenance.retention.max_bytes)
+        yield gauge("history_max_age_seconds", "history-max-age.", maintenance.retention.max_age_ms / 1000)
+        yield gauge("forgetting", "Wishes to forget keys that are being fulfilled.", maintenance.forgetting)
 
     def _tls(self, handshakes: Handshakes) -> Iterator[Metric]:
         yield gauge("tls_handshakes", "Handshakes under way.", len(handshakes))

@@ -45,6 +45,7 @@ class PastReaders:
         self._loop = loop
         self._free = asyncio.Semaphore(READERS)
         self._waiting = 0
+        self._running: dict[_Turn, asyncio.subprocess.Process] = {}
 
     async def read(self, request: Request) -> AsyncGenerator[Record | None, None]:
         """What the process says; None now and then while it says nothing. PastDropped, PastUnreadable.
@@ -56,13 +57,22 @@ class PastReaders:
         turn = _Turn(self._free)
         try:
             async with _process(request) as process:
+                self._running[turn] = process
                 self._loop.call_later(TURN_S, self._end_turn, turn, process)
                 async for record in _records(process):
                     yield record
                 if not turn.over:
                     await _check_end(process)
         finally:
+            self._running.pop(turn, None)
             turn.end()
+
+    def end_all(self) -> None:
+        """End every reading: files have been replaced, and a process that has the old ones open reads on in them."""
+        for turn, process in self._running.items():
+            turn.end()
+            if process.returncode is None:
+                process.kill()
 
     async def _wait_for_turn(self) -> AsyncIterator[None]:
         self._waiting += 1

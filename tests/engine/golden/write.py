@@ -1,5 +1,5 @@
-"""How the newest golden stores were written: `python tests/engine/golden/write.py v2`. Never again once a version is
-released; the stores of version 1 have no system keyspace.
+"""How the newest golden stores were written: `python tests/engine/golden/write.py v3`. Never again once a version is
+released; in the stores of version 2 nothing was forgotten, those of version 1 have no system keyspace.
 
 It stays here to say what is in them. A later format gets a directory of its own beside the old ones, which stay as they
 are for ever: files of every released format open for ever.
@@ -80,6 +80,16 @@ def write(path: Path) -> Engine:
     return engine
 
 
+def forget(engine: Engine) -> None:
+    """As version 3 has it: a key in segments of both generations, one in a checkpoint, one in parts."""
+    forgetting = engine.forget(engine.databases[0], [b"key:2", b"key:7", b"large"])
+    while not forgetting.done:
+        step(engine)
+    assert forgetting.rewritten, forgetting.failure
+    engine.databases[0].keyspace.put(b"key:2", b"written later")
+    step(engine)
+
+
 def content(engine: Engine) -> dict[str, dict[str, list[object]]]:
     """By database (-1: the system) and key, in hexadecimal: value and expiry."""
     return {
@@ -98,6 +108,7 @@ def main(version: str) -> None:
     root = Path(__file__).parent / version
     for name in ("clean", "killed"):
         engine = write(root / name)
+        forget(engine)
         (root / f"{name}.json").write_text(json.dumps(content(engine), indent=1) + "\n")
         if name == "clean":
             engine.close()

@@ -15,7 +15,16 @@ import msgspec
 
 from keystead.engine import manifest as manifests
 from keystead.engine.checkpoint import read_databases
-from keystead.engine.format import COMMIT, FILE_HEADER, PART, SEGMENT_MAGIC, BadHeader, FileHeader, Frame
+from keystead.engine.format import (
+    COMMIT,
+    FILE_HEADER,
+    MASK_64,
+    PART,
+    SEGMENT_MAGIC,
+    BadHeader,
+    FileHeader,
+    Frame,
+)
 from keystead.engine.operations import SYSTEM, Author, Bind, Change, Entry, Group, Parts, decode_entries
 from keystead.engine.reading import frames_in, read_header
 from keystead.engine.view import DATABASES, ReplayError
@@ -124,6 +133,11 @@ def _first_of(generation: Generation) -> int:
     return generation.checkpoint.sequence if generation.checkpoint else 1
 
 
+def _begun(record: SegmentRecord, file: File) -> bool:
+    """Whether a segment has its header: one that is prepared has none before its first frame."""
+    return record.length is not None or any(file.read_at(0, FILE_HEADER.size))
+
+
 class History:
     """The past of a store from one transaction on, with its files open. Close it, or use it in a `with` statement."""
 
@@ -160,16 +174,18 @@ class History:
             for record in generation.segments:
                 self._files.append((record, self._directory.open_to_read(record.file)))
 
-    def read(self, until: int) -> Iterator[Transaction]:
+    def read(self, until: int | None) -> Iterator[Transaction]:
         """The transactions from the first one on and before *until*, which must all be durable. DamagedData.
 
-        To be read once. What stands behind them in the log is not looked at: it may be being written.
+        To be read once. What stands behind them in the log is not looked at: it may be being written. None: up to the
+        last whole frame.
         """
+        end = MASK_64 if until is None else until
         for record, file in self._files:
-            if self._next_sequence >= until:
+            if self._next_sequence >= end or (until is None and not _begun(record, file)):
                 return
-            yield from self._segment(record, file, until)
-        if self._next_sequence < until:
+            yield from self._segment(record, file, end)
+        if until is not None and self._next_sequence < until:
             last = self._files[-1][0].file if self._files else manifests.MANIFEST_NAME
             raise DamagedData(
                 f"{self._directory.path}/{last}", 0, f"the log ends before transaction {self._next_sequence}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from keystead.errors import DiskFailure
 
@@ -67,21 +67,23 @@ class Calls:
 
     # --- for callbacks -----------------------------------------------------------------------------------------------
 
-    def start(self, session: Session, args: list[bytes], executed: Executed) -> None:
-        """Execute a command, and call *executed* with its reply as soon as it has been: mostly within this call.
+    def start(
+        self, session: Session, args: list[bytes], executed: Executed, executed_later: Executed | None = None
+    ) -> None:
+        """Execute a command, and call *executed* with its reply as soon as it has been: mostly within this call, else
+        *executed_later*, when there is one.
 
         The reply may not be told yet: whoever makes an answer of it asks `hold` at once.
         """
-        replies: list[bytes] = []
         try:
-            stopped = self.executor.run(session, iter((args,)), replies)
+            reply = self.executor.execute(session, args)
         except DiskFailure as failure:
             self.turns.fail(failure)  # cuts every connection
             return
-        if replies:
-            executed(replies[0])
-        elif stopped is not None and not isinstance(stopped, bytes):
-            stopped.add_done(partial(_resolved, executed))
+        if type(reply) is bytes:
+            executed(reply)
+        else:
+            cast("Promise", reply).add_done(partial(_resolved, executed_later or executed))
 
     def hold(self, session: Session, waiter: Waiter) -> bool:
         """Whether an answer to this session must wait until what it depends on is durable. If so, `waiter.released`

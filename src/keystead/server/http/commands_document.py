@@ -76,6 +76,50 @@ INCREMENT: dict[str, Any] = {
     },
 }
 
+_COUNT = {"type": "integer", "minimum": 0}
+_NAMES = {"type": "array", "items": {"type": "string"}}
+
+FORGET: dict[str, Any] = {
+    "operationId": "forget",
+    "tags": ["commands"],
+    "summary": "Erase a key and its past for good",
+    "description": (
+        "Answered when no file of the store has the key, its values or its name any more. What was written to it after "
+        "the transaction `sequence` stays. `backups`, `broken` and `logs` are places and files that may have it and "
+        "are not changed. The key is the rest of the path, whatever it contains."
+    ),
+    "parameters": [
+        {"name": "key", "in": "path", "required": True, "schema": {"type": "string"}, "example": "user:17"},
+        DB,
+    ],
+    "responses": {
+        "200": {
+            "description": "It is gone.",
+            "content": content(
+                object_of(
+                    sequence=_COUNT,
+                    operations=_COUNT,
+                    files=_COUNT,
+                    bytes=_COUNT,
+                    backups=_NAMES,
+                    broken=_NAMES,
+                    logs=_NAMES,
+                ),
+                {
+                    "sequence": 4711,
+                    "operations": 12,
+                    "files": 3,
+                    "bytes": 201326592,
+                    "backups": ["s3://backups/shop"],
+                    "broken": [],
+                    "logs": [],
+                },
+            ),
+        },
+        **FAILURES,
+    },
+}
+
 COMMAND: dict[str, Any] = {
     "operationId": "command",
     "tags": ["commands"],

@@ -101,8 +101,8 @@ class Once:
         if found.answer is None:
             raise Problem(
                 409,
-                "This request was executed when it came first, but its answer was too long to be kept. "
-                "Read what it has changed.",
+                "This request was executed when it came first, but its answer is not kept: it was too long, or a key "
+                "has been forgotten since. Read what it has changed.",
             )
         stored = _decode(found.answer)
         return Response(stored.status, stored.body, stored.content_type, (REPLAYED,))

@@ -27,7 +27,8 @@ PREFIX = b"/v1/keys/"
 OCTETS = b"application/octet-stream"
 TTL_HEADER = b"Keystead-TTL"
 
-READ_PARAMETERS = ("db", "key")
+READ_PARAMETERS = ("db", "key", "at")
+DELETE_PARAMETERS = ("db", "key")
 PUT_PARAMETERS = ("db", "key", "ttl", "empty")
 
 NO_PARAMETERS: dict[str, str] = {}
@@ -39,8 +40,15 @@ _DECIMAL = re.compile(r"(\d{1,12})(?:\.(\d{1,3}))?")
 
 
 def get(request: Request) -> None:
-    """GET and HEAD: the value as it is durable; never waits for others' writes."""
-    key = _key(request, READ_PARAMETERS)
+    """GET and HEAD: the value as it is durable; never waits for others' writes. With ?at=, as it was then."""
+    if request.query:
+        parameters = request.parameters(READ_PARAMETERS)
+        key = request.key_after(PREFIX, parameters)
+        if "at" in parameters:
+            _get_at(request, key, parameters["at"])
+            return
+    else:
+        key = request.key_after(PREFIX, NO_PARAMETERS)
     headers = request.headers
     if_match = if_none_match = None
     if b"if-match" in headers:
@@ -67,6 +75,27 @@ def get(request: Request) -> None:
             request.answer(Response(200, body, OCTETS, shown))
 
     request.start([b"GET", key], got)
+
+
+def _get_at(request: Request, key: bytes, at: str) -> None:
+    if_match, if_none_match = (request.headers.get(name) for name in (b"if-match", b"if-none-match"))
+    wanted = parse_tags(if_match, "If-Match", weak=False) if if_match is not None else None
+    known = parse_tags(if_none_match, "If-None-Match", weak=True) if if_none_match is not None else None
+
+    def got(reply: bytes) -> None:
+        if reply[:1] != b"$":
+            raise _failure(reply) or Problem(404, "There was no such key in this database then.")
+        body = reply[reply.index(b"\n") + 1 : -2]
+        tag = etag_of(body)
+        if wanted is not None and not wanted.has(tag[1:-1]):
+            raise _precondition_failed()
+        shown: HeaderLines = ((b"ETag", tag),)
+        if known is not None and known.has(tag[1:-1]):
+            request.answer(Response(304, headers=shown))
+        else:
+            request.answer(Response(200, body, OCTETS, shown))
+
+    request.start([b"KS.GET", key, b"AT", at.encode()], got)
 
 
 def put(request: Request) -> None:
@@ -100,7 +129,7 @@ def put(request: Request) -> None:
 
 def delete(request: Request) -> None:
     """DELETE: the key and its value go."""
-    key = _key(request, READ_PARAMETERS)
+    key = request.key_after(PREFIX, request.parameters(DELETE_PARAMETERS) if request.query else NO_PARAMETERS)
     keyspace = request.session.db.keyspace
     existed = keyspace.get(key) is not None
     at_once = True
@@ -128,10 +157,6 @@ def _precondition_failed() -> Problem:
 
 
 # --- what was asked --------------------------------------------------------------------------------------------------
-
-
-def _key(request: Request, known: tuple[str, ...]) -> bytes:
-    return request.key_after(PREFIX, request.parameters(known) if request.query else NO_PARAMETERS)
 
 
 def _check_meant_empty(parameters: dict[str, str]) -> None:

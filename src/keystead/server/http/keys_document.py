@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from keystead.server.http.history_document import AT, GONE
 from keystead.server.http.schemas import DB, FAILURES, problem
 
 _KEY: list[dict[str, Any]] = [
@@ -56,8 +57,9 @@ def _reading(name: str, summary: str, body: dict[str, Any]) -> dict[str, Any]:
         "200": {"description": "The value.", "headers": _SHOWN, **body},
         "304": {"description": "The value is the one that is known.", "headers": _SHOWN},
         "404": _MISSING,
+        "410": GONE,
     }
-    return _operation(name, summary, responses, parameters=[*_KEY, _IF_MATCH, if_none_match])
+    return _operation(name, summary, responses, parameters=[*_KEY, AT, _IF_MATCH, if_none_match])
 
 
 _TTL = {

@@ -7,7 +7,9 @@ from keystead.server.http import (
     batch,
     commands,
     console,
+    forgetting,
     health,
+    history,
     importing,
     increments,
     keys,
@@ -29,9 +31,10 @@ def lean_routes() -> Routes:
         exact=[
             *(*health.ROUTES, login.ROUTE, listing.ROUTE, metrics.ROUTE, batch.ROUTE, commands.ROUTE),
             *(importing.ROUTE, memory.ROUTE, reference.ROUTE, statistics.ROUTE, verify.ROUTE),
+            *history.ROUTES,
             *upstash.ROUTES,
         ],
-        prefixes=[keys.ROUTE, increments.ROUTE, console.ROUTE],
+        prefixes=[keys.ROUTE, increments.ROUTE, console.ROUTE, forgetting.ROUTE, history.HISTORY_ROUTE],
         by_name=upstash.BY_COMMAND,
         names=REGISTRY,
     )

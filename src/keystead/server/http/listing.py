@@ -19,6 +19,7 @@ import msgspec
 from keystead.commands.value_types import text, type_name
 from keystead.engine.values import value_bytes
 from keystead.server.http import bulk_delete
+from keystead.server.http.history import list_keys_at
 from keystead.server.http.listing_document import COLLECTION
 from keystead.server.http.notation import text_of
 from keystead.server.http.problems import Problem, problem_of_redis_error, unavailable
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from keystead.engine.values import Value
 
 PATH: Final = b"/v1/keys"
-PARAMETERS: Final = ("prefix", "after", "offset", "limit", "delimiter", "include", "db")
+PARAMETERS: Final = ("prefix", "after", "offset", "limit", "delimiter", "include", "at", "db")
 INCLUDABLE: Final = {"value": b"GET", "type": b"TYPE", "ttl": b"PTTL", "size": b"STRLEN"}
 """What may be shown of a key, and the command that a user must be allowed for it."""
 DEFAULT_LIMIT: Final = 100
@@ -43,10 +44,14 @@ MAX_SCANNED: Final = 10_000
 WALK_KEYS: Final = 500
 
 
-def list_keys(request: Request) -> Response:
-    """One page."""
+def list_keys(request: Request) -> Response | None:
+    """One page; with ?at= as it was then."""
     started_ns = time.perf_counter_ns()
     parameters = request.raw_parameters(PARAMETERS)
+    if "at" in parameters:
+        limit = whole_number(parameters, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+        list_keys_at(request, parameters, _included(parameters), limit)
+        return None
     session = request.session
     refusal = session.executor.may(session.user, [b"SCAN", b"0"])
     if refusal is not None:

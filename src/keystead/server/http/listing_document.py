@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from keystead.server.http.history_document import AT, GONE, MOMENT
 from keystead.server.http.schemas import DB, FAILURES, ONCE_FAILURES, TEXT, content, object_of, problem
 
 _COUNT = {"type": "integer", "minimum": 0}
@@ -19,9 +20,14 @@ _ITEM = object_of(
     size=_COUNT | {"description": "Bytes of the value."},
 )
 _PAGE = object_of(
+    ("items", "total", "next"),
     items={"type": "array", "items": _ITEM},
-    total={"type": ["integer", "null"], "description": "Keys that begin with `prefix`; null when not all may be read."},
+    total={
+        "type": ["integer", "null"],
+        "description": "Keys that begin with `prefix`; null when not all may be read, and of the past.",
+    },
     next={"anyOf": [{"type": "string"}, {"type": "null"}], "description": "Path of the next page; null on the last."},
+    at=MOMENT | {"description": "With ?at=: the moment that is shown."},
 )
 
 
@@ -59,6 +65,7 @@ COLLECTION: dict[str, Any] = {
                 {"type": "string", "pattern": "^(value|type|ttl|size)(,(value|type|ttl|size))*$"},
                 "value,ttl",
             ),
+            AT,
             DB,
         ],
         "responses": {
@@ -68,6 +75,7 @@ COLLECTION: dict[str, Any] = {
                     _PAGE, {"items": [{"name": "user:1", "value": "Ada", "ttl": None}], "total": 1, "next": None}
                 ),
             },
+            "410": GONE,
             **{status: FAILURES[status] for status in ("400", "401", "403", "429", "503")},
         },
     },

@@ -44,6 +44,7 @@ PROBLEM: Final[dict[str, Any]] = {
 TAGS: Final = {
     "keys": "One value, or a page of keys.",
     "commands": "Several operations at once, and any command.",
+    "history": "What was: the past of a key, of all keys, and who did what.",
     "changes": "What changed, as it changes.",
     "session": "Logging in, for browsers.",
     "upstash": "The REST dialect of Upstash, so that its clients work unchanged.",

@@ -27,6 +27,9 @@ STATUS_OF_REDIS_ERROR: Mapping[str, int] = {
     "LOADING": HTTPStatus.SERVICE_UNAVAILABLE,
     "EXECABORT": HTTPStatus.CONFLICT,
     "NOTFOUND": HTTPStatus.NOT_FOUND,
+    "GONE": HTTPStatus.GONE,
+    "TRYAGAIN": HTTPStatus.SERVICE_UNAVAILABLE,
+    "DAMAGED": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 """By the first word of the error's text; every other one is the caller's mistake: 400."""
 

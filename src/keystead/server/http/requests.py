@@ -101,13 +101,13 @@ class Request:
         """Execute a command; *executed* is called with its reply, mostly within this call, and may `answer`. A Problem
         that it raises is the answer."""
 
-        def guarded(reply: bytes) -> None:
+        def executed_later(reply: bytes) -> None:
             try:
                 executed(reply)
-            except Problem as problem:
+            except Problem as problem:  # within this call it is the caller's, who answers it too
                 self.answer(self.response_to(problem))
 
-        self.calls.start(self.session, args, guarded)
+        self.calls.start(self.session, args, executed, executed_later)
 
     def answer(self, response: Response) -> None:
         """Give the answer: written at once, or when everything that it depends on is durable."""

@@ -233,9 +233,12 @@ export const differences = (query) => json("GET", "/v1/diff", { query });
 export const deleted = (query) => json("GET", "/v1/deleted", { query });
 /** @param {Record<string, any>} query */
 export const transactions = (query) => json("GET", "/v1/transactions", { query });
-/** @param {number} sequence @param {"refuse" | "skip" | "force"} conflicts */
-export const undo = (sequence, conflicts = "refuse") => json("POST", `/v1/changes/${sequence}/undo`, { body: { conflicts } });
-/** @param {number} db @param {Uint8Array} key @param {string | number} moment */
-export const restore = (db, key, moment) => json("POST", "/v1/restore/", { query: at(db, key), body: { at: moment } });
+/**
+ * Put back what a transaction changed.
+ * @param {number} sequence @param {"REFUSE" | "SKIP" | "FORCE"} conflicts @returns {Promise<{sequence: number, restored: number}>}
+ */
+export const undo = (sequence, conflicts) => command(0, "KS.UNDO", String(sequence), conflicts);
+/** Give a key the value of a moment; null: the last one. @param {number} db @param {Uint8Array} key @param {number | null} moment */
+export const restore = (db, key, moment) => command(db, "KS.RESTORE", key, ...(moment === null ? ["LAST"] : ["AT", String(moment)]));
 
 export { bytesOf };

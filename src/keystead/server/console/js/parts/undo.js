@@ -3,6 +3,8 @@
 
 import * as api from "../api.js";
 import { shown } from "../bytes.js";
+import { el } from "../elements.js";
+import { ask } from "./dialog.js";
 import { plural } from "./figures.js";
 import { notice } from "./notices.js";
 
@@ -35,11 +37,25 @@ export function offerUndo(text, sequence, after) {
   else notice(text, { action: { label: "Undo", run: () => undoTransaction(sequence, after) } });
 }
 
-/** @param {number} sequence @param {() => void} after */
+/** Undo a transaction; where keys were changed since, ask what becomes of them. @param {number} sequence @param {() => void} after */
 export async function undoTransaction(sequence, after) {
-  const done = await api.undo(sequence);
-  const restored = done.restored?.length ?? done.restored ?? 0;
-  notice(`Undone: ${plural(restored, "key")} as before.`);
+  let done;
+  try {
+    done = await api.undo(sequence, "REFUSE");
+  } catch (error) {
+    const problem = /** @type {api.Problem} */ (error);
+    if (!/conflict|since/i.test(problem.members?.redis_error ?? "")) throw error;
+    done = await ask({
+      title: "Some of it was changed since",
+      content: [el("p", {}, problem.message), el("p", {}, "Nothing was undone.")],
+      answers: [
+        { label: "Undo the rest", kind: "primary", run: () => api.undo(sequence, "SKIP") },
+        { label: "Undo all of it", kind: "danger", run: () => api.undo(sequence, "FORCE") },
+      ],
+    });
+    if (!done) return;
+  }
+  notice(`Undone: ${plural(done.restored, "key")} as before.`);
   after();
 }
 

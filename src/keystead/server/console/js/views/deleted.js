@@ -54,7 +54,7 @@ export function showDeleted(place) {
   /** @param {Uint8Array} key @param {HTMLElement} line */
   async function restore(key, line) {
     await reporting(async () => {
-      await api.restore(state.db, key, "last");
+      await api.restore(state.db, key, null);
       line.remove();
       notice(`${shown(key, 60)} is back.`, { action: { label: "Show", run: () => { location.hash = link({ key }); } } });
     });

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { button, el, fill } from "../elements.js";
-import { moment, plural, size } from "../parts/figures.js";
+import { counted, duration, moment, plural, size } from "../parts/figures.js";
 import { notice, reporting } from "../parts/notices.js";
 import { factsGrid, infoOf, repeating, troublePlace } from "../parts/page.js";
 import { mayAdminister, state } from "../state.js";
@@ -14,26 +14,32 @@ export function showLog(place) {
   const trouble = troublePlace();
   const facts = el("div", { class: "card" });
   const checked = el("section", { class: "card", "aria-label": "Verification" });
-  const recovered = el("section", { class: "card", "aria-label": "Last recovery" });
+  const recovered = el("section", { class: "card", "aria-label": "Last start" });
   fill(place, trouble, facts, el("div", { class: "two" }, checked, recovered));
   const load = async () => {
     const info = infoOf(await api.command(state.db, "INFO", "persistence"));
     fill(facts, factsGrid(logFacts(info)), mayAdminister() && el("div", { class: "row" }, button("Make a checkpoint now", checkpoint)));
-    const { verification, recovery } = told(await api.verification());
-    if (!checked.contains(document.activeElement) || !verification.running) fill(checked, ...verificationFacts(verification));
-    fill(recovered, el("h2", {}, "Last recovery"), recovery ? factsGrid(Object.entries(recovery).map(([name, value]) => [name.replaceAll("_", " "), figure(name, value)])) : el("p", { class: "quiet" }, "The store was new."));
+    const { running, last, recovery } = await api.verification();
+    fill(checked, ...verificationFacts(running, last));
+    fill(recovered, el("h2", {}, "Last start"), factsGrid([
+      ["When", moment(recovery.at_ms)], ["Keys read", counted(recovery.keys)], ["Took", duration(recovery.took_s)],
+      ["Torn tail", recovery.torn_bytes ? `${size(recovery.torn_bytes)} never acknowledged, kept in *.broken` : "none"],
+    ]));
   };
   return repeating(load, trouble, EVERY_MS);
 
-  /** @param {any} verification */
-  function verificationFacts(verification) {
-    const { running, last } = verification;
-    const done = verification.bytes_total ? verification.bytes_done / verification.bytes_total : 0;
+  /** @param {boolean} running @param {any} last the run that goes on, or the last one */
+  function verificationFacts(running, last) {
+    const done = last?.total_bytes ? last.done_bytes / last.total_bytes : 0;
     return [
       el("h2", {}, "Verification"),
-      el("p", { class: "quiet" }, "Every checksum of the sealed files is read again, by another process at low priority."),
+      el("p", { class: "quiet" }, "Every file of the log is read again and compared with its checksums, by another process at low priority."),
       running && el("progress", { max: "1", value: done, "aria-label": "Verified" }),
-      last && factsGrid(Object.entries(last).map(([name, value]) => [name.replaceAll("_", " "), figure(name, value)])),
+      last && factsGrid([
+        ["Result", running ? "still reading" : el("strong", { class: last.result === "sound" ? "" : "trouble" }, last.result)],
+        ["Begun", moment(last.began_ms)], ["Read", `${size(last.done_bytes)} of ${size(last.total_bytes)}`], ["Files", counted(last.files)],
+      ]),
+      ...(last?.damage ?? []).map((/** @type {any} */ each) => el("p", { class: "trouble" }, `${each.file} at ${counted(each.offset)}: ${each.reason}`)),
       !running && mayAdminister() && el("div", { class: "row" }, button("Verify the log now", verify, { class: "primary" })),
     ];
   }
@@ -51,18 +57,6 @@ export function showLog(place) {
       notice(`${reply}.`);
     });
   }
-}
-
-/** @param {any} answer */
-const told = (answer) => ({ verification: answer.verification ?? answer, recovery: answer.recovery ?? null });
-
-/** @param {string} name @param {any} value */
-function figure(name, value) {
-  if (value === null || value === undefined) return "–";
-  if (typeof value === "number" && name.endsWith("_ms") && value > 1e12) return moment(value);
-  if (typeof value === "number" && name.endsWith("bytes")) return size(value);
-  if (Array.isArray(value)) return value.length ? value.map((each) => (typeof each === "object" ? JSON.stringify(each) : String(each))).join(", ") : "none";
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
 /** @param {Record<string, string>} info @returns {[string, string][]} */

@@ -1,0 +1,237 @@
+"""The past of one store: what a key was, what all keys were, what changed, what is gone. Changes nothing on disk.
+
+Owns: the questions that can be asked, and that each is answered from one state of the directory. Must not know: who
+asks, how it is shown. The store may be open in another process, which appends, seals, makes checkpoints and drops files
+meanwhile: a question that meets a dropped file is asked again of what is there then. Meant for a process of its own:
+decoding takes the interpreter. For one thread at a time.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from keystead.engine import manifest as manifests
+from keystead.engine.format import MASK_64
+from keystead.engine.history.answers import Behind, Difference, KeyChange, Moment, NotCommitted, Removed
+from keystead.engine.history.differences import differences
+from keystead.engine.history.kept import Kept, LatestUsed
+from keystead.engine.history.key_changes import key_changes
+from keystead.engine.history.removed import RecycleBin
+from keystead.engine.history.retained_log import RetainedLog, State, alive
+from keystead.engine.history.transactions import ATTEMPTS, HistoryDropped, Transaction, after
+from keystead.engine.history.values_at import values_at
+from keystead.engine.history.view_at import keys_of, view_at
+from keystead.errors import DamagedData
+
+if TYPE_CHECKING:
+    from keystead.engine.files import Directory
+    from keystead.engine.view import View
+
+__all__ = [
+    "Behind",
+    "Difference",
+    "HistoryDropped",
+    "KeyChange",
+    "Moment",
+    "NotCommitted",
+    "Past",
+    "Removed",
+    "alive",
+]
+
+VIEWS_KEPT = 2
+"""A view takes as much memory as the store did."""
+
+T = TypeVar("T")
+
+
+class Past:
+    """Answers questions about one directory. Close it, or use it in a `with` statement.
+
+    Every question may raise HistoryDropped, whose *floor* is the first transaction that is still kept, for what
+    retention has let go; NotCommitted for what has not happened yet; DamagedData.
+    """
+
+    def __init__(self, directory: Directory, until: int | None = None) -> None:
+        """As `refresh`. DamagedData when there is no store, or none that can be read."""
+        self._directory = directory
+        self._log = RetainedLog(directory)
+        self._views: LatestUsed[View] = LatestUsed(VIEWS_KEPT)
+        self._keys: LatestUsed[list[bytes]] = LatestUsed(VIEWS_KEPT)
+        self._until: int | None = None
+        self.history_id = ""
+        self.refresh(until)
+
+    def refresh(self, until: int | None = None) -> None:
+        """Take in what was committed before transaction *until*; None: every whole frame there is.
+
+        In a store that is open in another process, what is behind the last sync may be taken back by a power cut: who
+        must not tell of it says *until*. DamagedData.
+        """
+        self._until = until
+        self._asked(self._follow)
+        if until is not None and self.newest.sequence < until - 1:
+            reason = f"the log ends before transaction {self.newest.sequence + 1}"
+            raise DamagedData(f"{self._directory.path}/{manifests.MANIFEST_NAME}", 0, reason)
+
+    def _follow(self) -> None:
+        manifest = manifests.load(self._directory)
+        if manifest is None:
+            raise DamagedData(f"{self._directory.path}/{manifests.MANIFEST_NAME}", 0, "the file is missing")
+        if manifest.history != self.history_id:
+            self._views.clear()
+            self._keys.clear()
+        self.history_id = manifest.history
+        self._log.follow(manifest, MASK_64 if self._until is None else self._until)
+
+    def _asked(self, question: Callable[[], T]) -> T:
+        """The answer; when a file was dropped or replaced meanwhile, from those that are there instead."""
+        for _ in range(ATTEMPTS):
+            try:
+                return question()
+            except FileNotFoundError as error:
+                missing = error
+                try:
+                    self._follow()
+                except FileNotFoundError:
+                    continue
+        raise DamagedData(str(missing.filename), 0, "the file is missing")
+
+    # --- Moments ----------------------------------------------------------------------------------------------------
+
+    @property
+    def floor(self) -> Moment:
+        """The oldest moment that can be rebuilt: the state before the first transaction that is kept."""
+        return self._log.floor
+
+    @property
+    def newest(self) -> Moment:
+        """The last transaction that was taken in."""
+        return self._log.newest
+
+    def moment(self, sequence: int) -> Moment:
+        """The moment after that transaction. HistoryDropped, NotCommitted."""
+        return self._asked(lambda: self._log.moment(sequence))
+
+    def moment_at(self, time_ms: int) -> Moment:
+        """The last moment of that time or before it. HistoryDropped."""
+        return self._asked(lambda: self._log.moment_at(time_ms))
+
+    # --- Questions --------------------------------------------------------------------------------------------------
+
+    def key_changes(self, database: int, key: bytes, count: int, before: int | None = None) -> list[KeyChange]:
+        """The latest *count* changes of a key, before transaction *before*, newest first.
+
+        Expiries without a sequence number are not counted: they come with the change that they end.
+        """
+        return self._asked(lambda: key_changes(self._log, database, key, count, before))
+
+    def values_at(self, database: int, keys: Sequence[bytes], moment: Moment) -> dict[bytes, tuple[bytes, int]]:
+        """Value and expiry of those of the keys that were there at that moment."""
+        return self._asked(lambda: values_at(self._log, database, keys, moment))
+
+    def view_at(self, moment: Moment) -> View:
+        """All keys at that moment, for the caller to keep.
+
+        Those whose time was up but that nobody had removed are in it: see `alive`.
+        """
+        return self._asked(lambda: view_at(self._log, moment))
+
+    def kept_view(self, moment: Moment) -> View:
+        """As `view_at`, for the caller to look at only: the views of the last few moments are kept."""
+        return self._asked(lambda: self._kept_view(moment))
+
+    def _kept_view(self, moment: Moment) -> View:
+        return self._views.get(moment, lambda: view_at(self._log, moment))
+
+    def raw_states(self, database: int, keys: Iterable[bytes], sequence: int) -> dict[bytes, State]:
+        """Value and expiry of each key after that transaction, whether or not its time was up; None: no such key."""
+        return self._asked(lambda: self._raw_states(database, keys, sequence))
+
+    def _raw_states(self, database: int, keys: Iterable[bytes], sequence: int) -> dict[bytes, State]:
+        keyspace = self._log.databases_at(sequence)[database]
+        return {key: self._log.find(keyspace, key, sequence) for key in keys}
+
+    def page_at(
+        self, database: int, moment: Moment, prefix: bytes, after: bytes | None, limit: int
+    ) -> list[tuple[bytes, bytes, int]]:
+        """Key, value and expiry of the first *limit* keys at that moment that begin so and come behind *after*.
+
+        The views of the last few moments are kept, so that further pages are quick.
+        """
+        self._log.check(moment.sequence)
+        view = self._asked(lambda: self._kept_view(moment))
+        keys = self._keys.get((database, moment), lambda: keys_of(view, database, b"", moment.time_ms))
+        start = bisect_left(keys, prefix) if after is None or after < prefix else bisect_right(keys, after)
+        page = []
+        for key in keys[start : start + limit]:
+            state = view.find(database, key)
+            if state is None or not key.startswith(prefix):
+                break
+            page.append((key, *state))
+        return page
+
+    def differences(self, database: int, earlier: Moment, later: Moment, prefix: bytes = b"") -> Iterator[Difference]:
+        """The keys that begin so and are not the same at the two moments, in order."""
+        views = self.view_at(earlier), self.view_at(later)
+        return differences(views, (earlier, later), database, prefix)
+
+    def removed(
+        self, database: int, prefix: bytes, before: int | Behind | None, limit: int, deadline_s: float
+    ) -> tuple[list[Removed], int | Behind | None]:
+        """The recycle bin: keys that begin so, were there within what is kept, and are not there now; newest first.
+
+        At most *limit*, and no more than are found by that time of `time.monotonic`. The second value is the *before*
+        to go on with; None: that was all. It is a `Behind` where it goes on in the middle of a transaction, such as a
+        flush.
+        """
+        return self._asked(
+            lambda: RecycleBin(self._log, self._kept_view, database, prefix).page(before, limit, deadline_s)
+        )
+
+    def transactions(self, first: int, until: int) -> Iterator[Transaction]:
+        """The transactions from *first* on and before *until*, in order. HistoryDropped, NotCommitted.
+
+        Other questions may be asked meanwhile; what is dropped meanwhile is read to its end.
+        """
+        return self._asked(lambda: self._held(first, until))
+
+    def _held(self, first: int, until: int) -> Iterator[Transaction]:
+        log = self._log
+        if first >= until:
+            return iter(())
+        log.check(first - 1)
+        log.check(until - 1)
+        kept = Kept(self._directory, most_files=MASK_64)
+        segments = [segment.held_by(kept) for segment in log.segments_between(first, until)]
+        databases = log.databases_at(first - 1)
+
+        def read() -> Iterator[Transaction]:
+            shown = databases
+            try:
+                for segment in segments:
+                    for transaction in segment.transactions_from(max(first, segment.header.first_sequence), shown):
+                        if transaction.sequence >= until:
+                            return
+                        yield transaction
+                        shown = after(shown, transaction.operations)
+            finally:
+                kept.close()
+
+        return read()
+
+    # --- Life -------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let all files go."""
+        self._log.close()
+        self._views.clear()
+        self._keys.clear()
+
+    def __enter__(self) -> Past:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,43 @@
+"""From a moment as it was asked for to one of a past; what is not there, as the errors that programs see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from keystead.commands.moments import iso
+from keystead.engine.history.answers import Moment, NotCommitted
+from keystead.engine.history.transactions import HistoryDropped
+from keystead.errors import HistoryGone, MomentRefused
+
+if TYPE_CHECKING:
+    from keystead.commands.moments import At
+    from keystead.engine.history.past import Past
+
+
+@contextmanager
+def asking(past: Past) -> Iterator[None]:
+    """What is asked of *past* in the block raises HistoryGone and MomentRefused."""
+    try:
+        yield
+    except HistoryDropped:
+        raise HistoryGone(*past.floor) from None
+    except NotCommitted as error:
+        newest = error.newest
+        raise MomentRefused(
+            f"that has not happened: the last transaction is {newest.sequence}, of {iso(newest.time_ms)}"
+        ) from None
+
+
+def found(past: Past, at: At) -> Moment:
+    """The moment that was meant. HistoryGone, MomentRefused."""
+    with asking(past):
+        return past.moment(at.sequence) if at.sequence is not None else past.moment_at(max(0, at.time_ms or 0))
+
+
+def first_behind(past: Past, at: At) -> int:
+    """The transaction to begin with: the one of that number, or the first behind that time."""
+    if at.sequence is not None:
+        return max(1, at.sequence)
+    return found(past, at).sequence + 1

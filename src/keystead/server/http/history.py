@@ -1,0 +1,204 @@
+"""The past over HTTP: GET /v1/history/{key}, /v1/diff, /v1/deleted, /v1/transactions; pages of /v1/keys?at=.
+
+Each is a command of `commands.history` and its reply as JSON, with names as JSON has them (`time_ms`), so permissions,
+limits and errors are those of the commands. A page says where the next one is, at the same moments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote_from_bytes
+
+from keystead.server.http import bodies
+from keystead.server.http.commands import succeeded
+from keystead.server.http.history_document import DELETED, DIFF, HISTORY, TRANSACTIONS
+from keystead.server.http.notation import plain
+from keystead.server.http.problems import Problem
+from keystead.server.http.requests import Request
+from keystead.server.http.routes import Endpoint, Route
+
+if TYPE_CHECKING:
+    from keystead.resp.reading import ReadReply
+    from keystead.server.http.responses import Response
+
+HISTORY_PREFIX: Final = b"/v1/history/"
+MOST_COUNT: Final = 1_000
+DEFAULT_COUNT: Final = 100
+
+Parameters = Mapping[str, bytes]
+
+
+def get_history(request: Request) -> None:
+    """A key's changes, newest first."""
+    parameters = request.raw_parameters(("count", "before", "values", "db", "key"))
+    key = request.key_after(HISTORY_PREFIX, request.parameters(("count", "before", "values", "db", "key")))
+    args = [b"KS.HISTORY", key, b"COUNT", _count(parameters)]
+    if "before" in parameters:
+        args += [b"BEFORE", parameters["before"]]
+    if not _wants_values(parameters):
+        args.append(b"NOVALUES")
+
+    def shown(reply: ReadReply) -> dict[str, Any]:
+        changes = _named(plain(reply))
+        last = next((change["sequence"] for change in reversed(changes) if change["sequence"] is not None), None)
+        following = None if last is None else _path(request.path, parameters, before=b"%d" % last)
+        return {"changes": changes, "next": following}
+
+    _answer(request, args, shown)
+
+
+def get_diff(request: Request) -> None:
+    """The keys that are not the same at two moments, in order."""
+    parameters = request.raw_parameters(("from", "to", "prefix", "after", "count", "db"))
+    for name in ("from", "to"):
+        if not parameters.get(name):
+            raise Problem(400, f"The parameter {name!r} must be a moment, such as -10m, 2026-11-26T10:15:00Z or 4711.")
+    args = [b"KS.DIFF", parameters["from"], parameters["to"], b"COUNT", _count(parameters)]
+    args += _options(parameters, prefix=b"PREFIX", after=b"AFTER")
+
+    def shown(reply: ReadReply) -> dict[str, Any]:
+        found = _members(reply)
+        earlier, later = (plain(_members(found[name])[b"sequence"]) for name in (b"from", b"to"))
+        place = found[b"next"].value
+        document: dict[str, Any] = _named(plain(reply))
+        if place is not None:
+            document["next"] = _path(
+                request.path, parameters, **{"from": b"%d" % earlier, "to": b"%d" % later, "after": place}
+            )
+        return document
+
+    _answer(request, args, shown)
+
+
+def get_deleted(request: Request) -> None:
+    """Keys that were there and are not, the last removed first."""
+    parameters = request.raw_parameters(("prefix", "before", "count", "db"))
+    args = [b"KS.DELETED", b"COUNT", _count(parameters), *_options(parameters, prefix=b"PREFIX", before=b"BEFORE")]
+    _answer(request, args, _paged(request, parameters, "before"))
+
+
+def get_transactions(request: Request) -> None:
+    """The log, in order."""
+    parameters = request.raw_parameters(("from", "prefix", "author", "count", "db"))
+    args = [b"KS.LOG", b"COUNT", _count(parameters)]
+    args += _options(parameters, prefix=b"PREFIX", author=b"AUTHOR", db=b"DB", **{"from": b"FROM"})
+    _answer(request, args, _paged(request, parameters, "from"))
+
+
+def list_keys_at(request: Request, parameters: Parameters, include: list[str], limit: int) -> None:
+    """A page of /v1/keys, as it was at the moment that ?at= names."""
+    for name in ("offset", "delimiter"):
+        if name in parameters:
+            raise Problem(400, f"A page of the past has no {name!r}: page by 'prefix' and 'after'.")
+    args = [b"KS.KEYS", b"AT", parameters["at"], b"COUNT", b"%d" % limit, b"VALUES"]
+    if not include:
+        del args[-1]
+    args += _options(parameters, prefix=b"PREFIX", after=b"AFTER")
+
+    def shown(reply: ReadReply) -> dict[str, Any]:
+        found = _members(reply)
+        moment = {"sequence": found[b"sequence"].value, "time_ms": found[b"time-ms"].value}
+        keys = found[b"keys"].value
+        place = found[b"next"].value
+        following = None
+        if place is not None:
+            following = _path(request.path, parameters, at=b"%d" % moment["sequence"], after=place)
+        items = [_item(key, include, moment["time_ms"]) for key in keys]
+        return {"items": items, "total": None, "next": following, "at": moment}
+
+    _answer(request, args, shown)
+
+
+def _item(found: ReadReply, include: list[str], time_ms: int) -> dict[str, Any]:
+    if not include:
+        return {"name": plain(found)}
+    key, value, expires_at_ms = found.value
+    shown: dict[str, Any] = {
+        "value": plain(value),
+        "type": "string",
+        "ttl": None if expires_at_ms.value is None else (expires_at_ms.value - time_ms) / 1000,
+        "size": len(value.value),
+    }
+    return {"name": plain(key)} | {what: shown[what] for what in include}
+
+
+# --- What was asked --------------------------------------------------------------------------------------------------
+
+
+def _count(parameters: Parameters) -> bytes:
+    given = parameters.get("count", b"%d" % DEFAULT_COUNT)
+    if not given.isdigit() or len(given) > 4 or not 1 <= int(given) <= MOST_COUNT:
+        raise Problem(400, f"The parameter 'count' must be a whole number from 1 to {MOST_COUNT}.")
+    return given
+
+
+def _wants_values(parameters: Parameters) -> bool:
+    given = parameters.get("values", b"true")
+    if given not in (b"true", b"false"):
+        raise Problem(400, "The parameter 'values' must be true or false.")
+    return given == b"true"
+
+
+def _options(parameters: Parameters, **words: bytes) -> list[bytes]:
+    """The parameters that were given, as options of the command."""
+    return [part for name, word in words.items() if name in parameters for part in (word, parameters[name])]
+
+
+# --- Answers ---------------------------------------------------------------------------------------------------------
+
+
+def _answer(request: Request, args: list[bytes], shown: Callable[[ReadReply], dict[str, Any]]) -> None:
+    def answered(reply: bytes) -> None:
+        response: Response = bodies.answer(shown(succeeded(reply)))
+        request.answer(response)
+
+    request.start(args, answered)
+
+
+def _paged(request: Request, parameters: Parameters, place: str) -> Callable[[ReadReply], dict[str, Any]]:
+    """The reply as it is, but for `next`, which becomes a path."""
+
+    def shown(reply: ReadReply) -> dict[str, Any]:
+        document: dict[str, Any] = _named(plain(reply))
+        following = _members(reply)[b"next"].value
+        if following is not None:
+            data = following if isinstance(following, bytes) else b"%d" % following
+            document["next"] = _path(request.path, parameters, **{place: data})
+        return document
+
+    return shown
+
+
+def _members(reply: ReadReply) -> dict[bytes, ReadReply]:
+    """A map of RESP3, which is what sessions of HTTP speak."""
+    parts = reply.value
+    return {name.value: value for name, value in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _named(document: Any) -> Any:
+    """The same with names as JSON has them."""
+    if isinstance(document, list):
+        return [_named(part) for part in document]
+    if isinstance(document, dict):
+        return {name.replace("-", "_"): _named(value) for name, value in document.items()}
+    return document
+
+
+def _path(path: bytes, parameters: Parameters, **changed: bytes) -> str:
+    query = {**parameters, **changed}
+    pairs = [f"{name}={quote_from_bytes(value, safe='')}" for name, value in query.items()]
+    return f"{path.decode('ascii', 'replace')}?{'&'.join(pairs)}"
+
+
+def _reading(get: Callable[[Request], None]) -> dict[bytes, Endpoint]:
+    endpoint = Endpoint(get, changes_data=False)
+    return {b"GET": endpoint, b"HEAD": endpoint}
+
+
+HISTORY_ROUTE = Route(HISTORY_PREFIX, _reading(get_history), {"get": HISTORY}, "/v1/history/{key}")
+ROUTES = (
+    Route(b"/v1/diff", _reading(get_diff), {"get": DIFF}),
+    Route(b"/v1/deleted", _reading(get_deleted), {"get": DELETED}),
+    Route(b"/v1/transactions", _reading(get_transactions), {"get": TRANSACTIONS}),
+)

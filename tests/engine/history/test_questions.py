@@ -1,0 +1,190 @@
+"""Questions as data: answers are bounded, and say where to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from simulated_disk import SimulatedDisk
+from stores import PATH, HandClock, opened
+from workload import EMPTY_DISK
+
+from keystead.engine.engine import Engine
+from keystead.engine.files import Directory
+from keystead.engine.history import questions
+from keystead.engine.history.answers import Moment
+from keystead.engine.history.asking import Reply, Request, decode_reply, framed
+from keystead.engine.history.questions import (
+    Answerer,
+    At,
+    Changes,
+    DifferencesBetween,
+    Dropped,
+    Found,
+    HistoryOf,
+    KeysAt,
+    Log,
+    MomentOf,
+    NotYet,
+    Page,
+    RemovedKeys,
+    Transactions,
+    Unreadable,
+    Value,
+    ValueAt,
+)
+
+pytestmark = pytest.mark.usefixtures("small_sizes")
+
+
+@pytest.fixture
+def disk() -> SimulatedDisk:
+    return SimulatedDisk(EMPTY_DISK)
+
+
+@pytest.fixture
+def engine(disk: SimulatedDisk) -> Engine:
+    return opened(disk, wall_ms=HandClock())
+
+
+@pytest.fixture
+def answerer(disk: SimulatedDisk, engine: Engine) -> Iterator[Answerer]:
+    """Of a store with five keys, each of its own transaction."""
+    for number in range(5):
+        put(engine, b"k%d" % number, b"v" * 10)
+    answerer = Answerer(Directory(PATH, disk))
+    yield answerer
+    answerer.close()
+
+
+def put(engine: Engine, *pairs: bytes) -> None:
+    """One transaction, on disk."""
+    start = len(engine.ops)
+    for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+        engine.databases[0].keyspace.put(key, value)
+    engine.end_group(start)
+    engine.end_turn()
+    engine.sync()
+
+
+def test_what_is_not_durable_yet_is_not_looked_at(answerer: Answerer) -> None:
+    assert answerer.answer(MomentOf(At(None, 1 << 50)), until=3).moment.sequence == 2  # type: ignore[union-attr]
+    assert answerer.answer(ValueAt(0, b"k4", At(4)), until=3) == NotYet(Moment(2, _time_of(answerer, 2)))
+    assert answerer.answer(ValueAt(0, b"k4", At(5)), until=6).value == b"v" * 10  # type: ignore[union-attr]
+
+
+def _time_of(answerer: Answerer, sequence: int) -> int:
+    found = answerer.answer(MomentOf(At(sequence)), None)
+    assert isinstance(found, Found)
+    return found.moment.time_ms
+
+
+def test_pages_end_early_when_values_are_long(answerer: Answerer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "MOST_BYTES", 25)
+    found, after = [], None
+    while True:
+        page = answerer.answer(KeysAt(0, At(5), b"k", after, 100), None)
+        assert isinstance(page, Page)
+        assert 1 <= len(page.items) <= 2
+        found += [item.key for item in page.items]
+        after = page.following
+        if after is None:
+            break
+    assert found == [b"k%d" % number for number in range(5)]
+
+
+def test_a_value_longer_than_a_page_comes_alone(
+    engine: Engine, answerer: Answerer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        put(engine, b"k", b"%d" % number * 100)
+    monkeypatch.setattr(questions, "MOST_BYTES", 25)
+    changes = answerer.answer(HistoryOf(0, b"k", 10), None)
+    assert isinstance(changes, Changes)
+    assert [change.value for change in changes.changes] == [b"2" * 100]
+    bare = answerer.answer(HistoryOf(0, b"k", 10, None, values=False), None)
+    assert isinstance(bare, Changes)
+    assert [(change.value, change.size) for change in bare.changes] == [(None, 100)] * 3
+
+
+def test_a_comparison_goes_on_where_it_stopped(answerer: Answerer, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+    original = questions.Past.differences
+    monkeypatch.setattr(questions.Past, "differences", lambda *args: begun.append(args) or original(*args))
+    found, after = [], None
+    while True:
+        page = answerer.answer(DifferencesBetween(0, At(0), At(5), b"", after, 2), None)
+        found += [item.key for item in page.items]  # type: ignore[union-attr]
+        after = page.following  # type: ignore[union-attr]
+        if after is None:
+            break
+    assert found == [b"k%d" % number for number in range(5)]
+    assert len(begun) == 1
+    again = answerer.answer(DifferencesBetween(0, At(0), At(5), b"", b"k2", 2), None)
+    assert [item.key for item in again.items] == [b"k3", b"k4"]  # type: ignore[union-attr]
+
+
+def test_the_log_ends_early_when_it_takes_long(answerer: Answerer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "SLICE_S", -1.0)
+    log = answerer.answer(Transactions(None, 100), None)
+    assert log == Log([], 1)
+
+
+def test_operations_of_a_large_transaction_are_counted(
+    engine: Engine, answerer: Answerer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(engine, *(part for number in range(10) for part in (b"big:%d" % number, b"v")), b"other", b"v")
+    monkeypatch.setattr(questions, "MOST_OPERATIONS", 4)
+    log = answerer.answer(Transactions(At(6), 10, b"big:"), None)
+    assert isinstance(log, Log)
+    (transaction,) = log.items
+    assert (len(transaction.operations), transaction.left_out) == (4, 6)
+
+
+def test_what_cannot_be_answered_says_why(disk: SimulatedDisk, answerer: Answerer) -> None:
+    assert isinstance(answerer.answer(ValueAt(0, b"k", At(99)), None), NotYet)
+    assert isinstance(answerer.answer(MomentOf(At(-1)), None), Dropped)
+    nowhere = Answerer(Directory(PATH + "/none", disk))
+    assert isinstance(nowhere.answer(MomentOf(At(0)), None), Unreadable)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        MomentOf(At(3)),
+        HistoryOf(0, b"\xff", 1, 5, values=False),
+        ValueAt(15, b"k", At(None, 5)),
+        KeysAt(0, At(1), b"p", None, 3),
+        DifferencesBetween(0, At(1), At(2), b"", b"a", 3),
+        RemovedKeys(0, b"", questions.Behind(3, b"k"), 4),
+        RemovedKeys(0, b"", 3, 4),
+        Transactions(None, 3, b"", "ada", None),
+        None,
+    ],
+)
+def test_a_question_survives_its_way_to_the_process(question: questions.Question | None) -> None:
+    request = Request(7, 9, question)
+    assert msgspec.msgpack.decode(framed(request)[4:], type=Request) == request
+
+
+def test_an_answer_survives_its_way_back(answerer: Answerer) -> None:
+    for question in (
+        MomentOf(At(3)),
+        HistoryOf(0, b"k1", 5),
+        ValueAt(0, b"k1", At(3)),
+        KeysAt(0, At(5), b"", None, 3),
+        DifferencesBetween(0, At(1), At(5), b"", None, 3),
+        RemovedKeys(0, b"", None, 4),
+        Transactions(None, 3),
+        ValueAt(0, b"k", At(99)),
+        MomentOf(At(-1)),
+    ):
+        reply = Reply(1, answerer.answer(question, None))
+        assert decode_reply(framed(reply)[4:]) == reply
+
+
+def test_a_value_that_was_not_there_is_none(answerer: Answerer) -> None:
+    found = answerer.answer(ValueAt(0, b"k1", At(1)), None)
+    assert isinstance(found, Value)
+    assert found.value is None
