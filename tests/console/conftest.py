@@ -25,6 +25,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DESKTOP = {"viewport": {"width": 1280, "height": 820}}
 PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
 
+UNEXPECTED = {500, 501, 502, 504, 505}
+"""503 is expected: the index of the keys may still be built, and the page tries again."""
+
 NewPage = Callable[..., Page]
 
 
@@ -79,7 +82,7 @@ def new_page(browser: Browser, server: HttpServer) -> Iterator[NewPage]:
         page.set_default_timeout(10_000)
         page.on("console", note)
         page.on("pageerror", lambda error: faults.append(f"exception: {error}"))
-        page.on("response", lambda answer: answer.status >= 500 and faults.append(f"{answer.status} {answer.url}"))
+        page.on("response", lambda answer: answer.status in UNEXPECTED and faults.append(f"{answer.status} {answer.url}"))
         page.goto(f"http://127.0.0.1:{at.http_port}/{place}")
         return page
 
