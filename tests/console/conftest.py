@@ -100,8 +100,8 @@ def page(new_page: NewPage) -> Page:
 
 @pytest.fixture(scope="session")
 def shots() -> Path | None:
-    """Where pictures for the documentation go, when they are wanted (KEYSTEAD_SCREENSHOTS=docs/images)."""
+    """Where pictures for the documentation go, when they are wanted (SCREENSHOTS=docs/images)."""
     from pathlib import Path
 
-    wanted = os.environ.get("KEYSTEAD_SCREENSHOTS")
+    wanted = os.environ.get("SCREENSHOTS")
     return Path(wanted) if wanted else None
