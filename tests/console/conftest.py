@@ -82,7 +82,9 @@ def new_page(browser: Browser, server: HttpServer) -> Iterator[NewPage]:
         page.set_default_timeout(10_000)
         page.on("console", note)
         page.on("pageerror", lambda error: faults.append(f"exception: {error}"))
-        page.on("response", lambda answer: answer.status in UNEXPECTED and faults.append(f"{answer.status} {answer.url}"))
+        page.on(
+            "response", lambda answer: answer.status in UNEXPECTED and faults.append(f"{answer.status} {answer.url}")
+        )
         page.goto(f"http://127.0.0.1:{at.http_port}/{place}")
         return page
 

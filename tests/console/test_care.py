@@ -35,7 +35,10 @@ VIEWS = {
 }
 
 
-PICTURED = {"value-desktop-light", "value-desktop-dark", "live-desktop-light", "memory-desktop-light", "keys-phone-dark"}
+PICTURED = (
+    *("value-desktop-light", "value-desktop-dark", "live-desktop-light"),
+    *("memory-desktop-light", "keys-phone-dark"),
+)
 """Those of docs/console.md."""
 
 

@@ -89,7 +89,7 @@ class CommandPane {
     this._found = isNaming ? [...table.values()].filter(({ name }) => name.startsWith(typed)).slice(0, MOST_CHOICES) : [];
     this._drawChoices();
     const command = findCommand(typed);
-    fill(this._help, command && el("p", {}, el("strong", {}, command.name), " ", el("code", {}, command.syntax), el("br"), el("span", { class: "quiet" }, command.summary)));
+    fill(this._help, command && el("p", {}, el("code", {}, command.syntax), el("br"), el("span", { class: "quiet" }, command.summary)));
   }
 
   _drawChoices() {

@@ -36,7 +36,7 @@ export function showHistory(place, what) {
       fill(place, el("div", { class: "nothing" }, el("p", {}, "Nothing is kept of this key. How far back history goes is a matter of history-max-age and history-max-bytes."), button("Back to the value", what.back)));
       return;
     }
-    new Slider(place, what, changes, Boolean(answer.next));
+    new Slider(place, what, changes, changes.length === COUNT);
   }
 }
 
