@@ -37,6 +37,7 @@ class ValueView {
     /** @type {{close?: () => void} | null} */
     this._shown = null;
     this._format = /** @type {string | null} */ (null);
+    this._turn = 0; // what was asked for last is what is shown
     this._body = el("div", { class: "value-body" });
     this._facts = el("div", { class: "facts" });
     this._ttl = el("span", { class: "fact", role: "timer", "aria-label": "Time to live" });
@@ -74,16 +75,18 @@ class ValueView {
 
   /** Read the value and show it. */
   async load() {
+    if (this._editor) return;
     const { db, key, moment } = this._what;
+    const turn = ++this._turn;
     try {
       this._value = await api.read(db, key, { signal: this._abort.signal, moment });
     } catch (error) {
       if (this._abort.signal.aborted) return;
       this._value = null;
-      this._failed(/** @type {api.Problem} */ (error));
+      if (turn === this._turn) this._failed(/** @type {api.Problem} */ (error));
       return;
     }
-    this._show();
+    if (turn === this._turn && !this._editor) this._show();
   }
 
   /** @param {api.Problem} problem */
@@ -196,6 +199,8 @@ class ValueView {
   }
 
   _history() {
+    if (this._editor) return;
+    this._turn += 1;
     this._shown?.close?.();
     const { db, key } = this._what;
     this._shown = showHistory(this._body, { db, key, back: () => this.load(), onchange: () => (this._what.onchange(), this.load()) });
