@@ -1,0 +1,120 @@
+"""What holds for every view: usable by everybody, at every width, in light and dark, and light to load."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+import keystead
+from conftest import DESKTOP, PHONE
+
+if TYPE_CHECKING:
+    from conftest import NewPage
+
+FILES = Path(keystead.__file__).parent / "server" / "console"
+MOST_BYTES = 150_000
+VIEWS = {
+    "keys": "",
+    "value": "#/db0/keys/config:app",
+    "hex": "#/db0/keys/bin%FF%00key",
+    "live": "#/db0/live",
+    "commands": "#/db0/commands",
+    "memory": "#/db0/memory",
+    "deleted": "#/db0/deleted",
+    "transfer": "#/db0/transfer",
+    "overview": "#/db0/server",
+    "clients": "#/db0/server/clients",
+    "configuration": "#/db0/server/configuration",
+    "log": "#/db0/server/log",
+}
+
+
+PICTURED = (
+    *("value-desktop-light", "value-desktop-dark", "live-desktop-light"),
+    *("memory-desktop-light", "keys-phone-dark"),
+)
+"""Those of docs/console.md."""
+
+
+def settled(page: Page) -> None:
+    expect(page.get_by_role("main")).to_be_visible()
+    page.wait_for_timeout(500)  # what is asked for at first has come: not a limit that is tested
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", ["desktop", "phone"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_has_no_serious_obstacle(
+    new_page: NewPage, shots: Path | None, view: str, width: str, scheme: str
+) -> None:
+    page = new_page(VIEWS[view], color_scheme=scheme, bypass_csp=True, **(PHONE if width == "phone" else DESKTOP))
+    settled(page)
+    name = f"{view}-{width}-{scheme}"
+    if shots and name in PICTURED:
+        page.screenshot(path=shots / f"{name}.png")
+    found = Axe().run(page).response["violations"]
+    serious = [
+        (each["id"], [node["target"] for node in each["nodes"]])
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_fits_a_phone(new_page: NewPage, view: str) -> None:
+    page = new_page(VIEWS[view], **PHONE)
+    settled(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]  # type: ignore[index]
+
+
+def test_a_phone_shows_the_keys_or_the_value(new_page: NewPage) -> None:
+    page = new_page(**PHONE)
+    page.get_by_role("treeitem", name="config:, 1 key").tap()
+    page.get_by_role("treeitem", name="app").tap()
+    expect(page.get_by_role("heading", name="config:app")).to_be_visible()
+    expect(page.get_by_role("tree")).to_be_hidden()
+    page.get_by_role("button", name="Back to the keys").tap()
+    expect(page.get_by_role("tree")).to_be_visible()
+
+
+def test_the_appearance_is_chosen_and_kept(page: Page) -> None:
+    root = page.locator("html")
+    expect(root).to_have_attribute("data-theme", "auto")
+    page.get_by_role("button", name="Appearance").click()
+    page.get_by_role("button", name="Appearance").click()
+    expect(root).to_have_attribute("data-theme", "dark")
+    page.reload()
+    expect(root).to_have_attribute("data-theme", "dark")
+
+
+def test_the_whole_page_is_at_most_150_kilobytes() -> None:
+    files = [path for path in FILES.rglob("*") if path.suffix in (".html", ".css", ".js", ".svg")]
+    assert sum(len(gzip.compress(path.read_bytes())) for path in files) <= MOST_BYTES
+
+
+def test_nothing_of_the_page_makes_markup_from_text_or_comes_from_elsewhere() -> None:
+    forbidden = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|https?://(?!www\.w3\.org/)"
+    )
+    found = [(path.name, match[0]) for path in FILES.rglob("*.js") for match in forbidden.finditer(path.read_text())]
+    assert found == []
+
+
+def test_only_one_module_asks_the_server() -> None:
+    asking = re.compile(r"\bfetch\(|new EventSource|XMLHttpRequest|sendBeacon|WebSocket")
+    assert {path.name for path in FILES.rglob("*.js") if asking.search(path.read_text())} == {"api.js"}
+
+
+def test_the_policy_of_the_page_allows_no_inline_code(page: Page) -> None:
+    other = page.context.new_page()  # what it writes to its console is what is looked for
+    other.goto(page.url)
+    with other.expect_console_message() as message:
+        other.evaluate("document.body.append(Object.assign(document.createElement('style'), {textContent: 'p{}'}))")
+    assert "Content Security Policy" in message.value.text
