@@ -73,9 +73,12 @@ class KeyIndex:
     def change_many(self, keys: Iterable[bytes], *, present: bool) -> None:
         """These keys exist now, or none of them does. Costs little more than a list of them.
 
-        Questions wait until `merge`, called for slice after slice, has taken them in.
+        When they are very many, questions wait until `merge`, called for slice after slice, has taken them in.
         """
         changed = list(keys)
+        if not self._many and len(self._pending) + len(changed) < PENDING_KEYS:
+            self._pending.update(dict.fromkeys(changed, present))
+            return
         if self._pending:
             for key in self._pending.keys() & changed:
                 del self._pending[key]

@@ -9,19 +9,20 @@ memory as they do, within the same turn.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from keystead.engine import turns
 from keystead.engine.format import PART
-from keystead.engine.operations import PARTS
+from keystead.engine.operations import PARTS, encode_entries
 from keystead.errors import DiskFull, WriteRefused
 
 if TYPE_CHECKING:
     from keystead.engine.engine import Engine
 
 _KEY: Final = itemgetter(2)
+SLICE_OPERATIONS: Final = 1_000
 
 
 class Staged:
@@ -51,6 +52,18 @@ class Staged:
             self.give_up()
             raise
         self._length += len(piece)
+
+    def write(self, operations: Iterable[tuple[object, ...]], count: int) -> Iterator[None]:
+        """Add *count* operations, by slices."""
+        piece = bytearray(b"\xdd" + count.to_bytes(4, "big"))  # a MessagePack array of so many
+        for done, operation in enumerate(operations, 1):
+            piece += encode_entries(operation)
+            if len(piece) >= turns.PART_BYTES:
+                self.add(bytes(piece))
+                piece.clear()
+            if done % SLICE_OPERATIONS == 0:
+                yield
+        self.add(bytes(piece))
 
     def commit(self) -> None:
         """Close the open turn with this transaction as its last: what it says has been done to memory in this turn.

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from keystead.engine.history.questions import Failure, UndoOutlined, UndoOutlineOf, UndoStepsFound, UndoStepsOf
 from keystead.engine.history.undo_steps import UndoStep
-from keystead.engine.operations import BIND, PUT, PUT_EXPIRING, encode_entries
+from keystead.engine.operations import BIND, PUT, PUT_EXPIRING
 from keystead.engine.restoring import Restoration, fill
-from keystead.engine.turns import PART_BYTES
 from keystead.errors import OutOfMemory
 
 if TYPE_CHECKING:
@@ -233,15 +232,7 @@ class _Plan:
     def stage(self) -> Iterator[None]:
         """Write the operations to the log, as parts of a transaction that is not committed yet."""
         count = len(self.hidden) + self.restored
-        piece = bytearray(b"\xdd" + count.to_bytes(4, "big"))  # a MessagePack array of so many
-        for done, operation in enumerate(self._operations(), 1):
-            piece += encode_entries(operation)
-            if len(piece) >= PART_BYTES:
-                self._staged.add(bytes(piece))
-                piece.clear()
-            if done % SLICE_KEYS == 0:
-                yield
-        self._staged.add(bytes(piece))
+        yield from self._staged.write(self._operations(), count)
         for hidden in self.hidden.values():
             yield from hidden.build_index()
 

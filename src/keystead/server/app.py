@@ -332,7 +332,7 @@ class App:
         tasks = [self._housekeep(), self._sync_by_interval(), self._show_life()]
         if any(listener.protocol == "http" for listener in self._listeners):
             self._http.import_application(self._import_application)
-            tasks.append(self._index_keys())
+            tasks += [self._index_keys(), self._keep_index()]
         running = [self._loop.create_task(task) for task in tasks]
         await self._stop.wait()
         for task in running:
@@ -374,6 +374,15 @@ class App:
         """Build the index that lists keys in order: soon, but by slices. Housekeeping alone would take ten times as
         long, a minute for a million keys."""
         self._engine.build_index()
+        await self._catch_up()
+
+    async def _keep_index(self) -> None:
+        """After many keys have changed at once, let the index be asked again soon."""
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_INTERVAL_S)
+            await self._catch_up()
+
+    async def _catch_up(self) -> None:
         while self._engine.index_until(time.perf_counter() + HOUSEKEEPING_BUDGET_MS / 1000):
             await asyncio.sleep(INDEXING_INTERVAL_S)
 

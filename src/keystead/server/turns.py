@@ -71,6 +71,8 @@ class Turns:
         """Replies that wait for the sync under way; all of them are before those of the same client in `_waiting`."""
         self._ticket: SyncTicket | None = None
         self._average_s = 0.0
+        self._counted = engine.log.next_sequence
+        """The transactions before this one are in the meters."""
 
     @property
     def syncing(self) -> bool:
@@ -135,9 +137,11 @@ class Turns:
         try:
             # First into the log, all of the turn as one frame …
             if engine.ops:
-                first = engine.log.next_sequence
                 engine.end_turn()
-                self.meters.turn_ended(self._clock_s(), engine.log.next_sequence - first, engine.options.fsync)
+            behind = engine.log.next_sequence
+            if behind != self._counted:  # staged transactions end turns of their own
+                self.meters.turn_ended(self._clock_s(), behind - self._counted, engine.options.fsync)
+                self._counted = behind
             # … then onto the disk. While one sync is under way the log grows; the next sync covers all of it.
             if engine.options.fsync == "always" and self._ticket is None:
                 self._sync()

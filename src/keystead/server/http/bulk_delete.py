@@ -1,18 +1,22 @@
 """DELETE /v1/keys?prefix=: every key that begins with it, in one piece and as one transaction.
 
-`expect` is what a page has shown as the number of keys: when there is another number by now, nothing is deleted. All of
-it is checked and done in one step of the store, so what was counted is what is deleted. Must not know: how keys are
-deleted.
+`expect` is what a page has shown as the number of keys: when there is another number by now, nothing is deleted. What
+was counted is what is deleted, at once, however long the gathering takes. Must not know: how keys are deleted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from keystead.engine.deleting import CannotDelete, Deleted, NotAsExpected, delete_prefix
+from keystead.errors import DiskFailure, WriteRefused
 from keystead.execution.batches import Step
 from keystead.server.http import bodies, transactions
 from keystead.server.http.commands import succeeded
+from keystead.server.http.idempotency import HEADER
 from keystead.server.http.problems import Problem, problem_of_redis_error, unavailable
 from keystead.server.http.requests import whole_number
 from keystead.server.http.routes import Endpoint
@@ -29,7 +33,7 @@ MAX_SELECTED: Final = 10_000
 """Keys that are looked through for a user who may not read all of them."""
 
 
-def delete_keys(request: Request) -> Response | None:
+def delete_keys(request: Request) -> Response | Awaitable[Response] | None:
     """Delete what begins with the prefix."""
     parameters = request.raw_parameters(PARAMETERS)
     prefix = _prefix(parameters)
@@ -43,13 +47,44 @@ def delete_keys(request: Request) -> Response | None:
     if index is None or not index.ready:
         raise unavailable("The index of the keys is being built.")
     session.must_wait = True  # the answer tells of what is in memory, also when it is a refusal
+    if HEADER not in request.headers and session.user.permissions.is_unrestricted:
+        return _delete_at_once(request, prefix, _expected(parameters))
     keys = _keys(session, index, prefix, _expected(parameters))
     if not keys:
         return _told(0)
-    # Whether the user may delete each of them is asked before the first one goes.
+    # Whether the user may delete each of them is asked before the first one goes; and the answer to a request that may
+    # be sent again is recorded with the change.
     return transactions.execute(
         request, [Step([b"DEL", *keys])], lambda replies: _told(succeeded(replies[0]).value), all_or_nothing=False
     )
+
+
+async def _delete_at_once(request: Request, prefix: bytes, expected: int | None) -> Response:
+    """By slices, so that any number of keys holds nobody up."""
+    session, started_ns = request.session, time.perf_counter_ns()
+    engine = session.engine
+    deleting = delete_prefix(engine, session.db, prefix, session.author, expected)
+    try:
+        while True:
+            next(deleting)
+            await asyncio.sleep(0)
+    except StopIteration as end:
+        deleted: Deleted = end.value
+    except NotAsExpected as refused:
+        _check(refused.count, expected)
+        raise
+    except CannotDelete as refused:
+        raise unavailable(f"{str(refused).capitalize()}.") from None
+    except WriteRefused as refused:
+        raise problem_of_redis_error(engine.refusal or f"MISCONF {refused}") from None
+    except DiskFailure as failure:
+        request.calls.turns.fail(failure)  # cuts every connection
+        raise
+    finally:
+        session.must_wait = True
+        session.executor.operations.note(session, "DEL", started_ns)
+    request.calls.turns.schedule_if_needed()
+    return _told(deleted.keys, deleted.sequence)
 
 
 def _prefix(parameters: Mapping[str, bytes]) -> bytes:
@@ -91,8 +126,8 @@ def _check(count: int, expected: int | None) -> None:
         raise Problem(409, detail, members={"keys": count})
 
 
-def _told(deleted: int) -> Response:
-    return bodies.answer({"deleted": deleted})
+def _told(deleted: int, sequence: int | None = None) -> Response:
+    return bodies.answer({"deleted": deleted, "sequence": sequence})
 
 
 ENDPOINT = Endpoint(delete_keys, changes_data=True)

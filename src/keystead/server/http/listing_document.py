@@ -97,7 +97,17 @@ COLLECTION: dict[str, Any] = {
         "responses": {
             "200": {
                 "description": "They are deleted.",
-                "content": content(object_of(deleted=_COUNT | {"description": "How many."}), {"deleted": 3}),
+                "content": content(
+                    object_of(
+                        deleted=_COUNT | {"description": "How many."},
+                        sequence={
+                            "type": ["integer", "null"],
+                            "description": "Of the transaction, to undo it; null when nothing was deleted, and where "
+                            "the answer is recorded with it (Idempotency-Key) or the user is a restricted one.",
+                        },
+                    ),
+                    {"deleted": 3, "sequence": 4711},
+                ),
             },
             "409": problem(
                 "There are not as many keys as expected: `keys` says how many. Or the first request with this "
