@@ -51,7 +51,7 @@ class Command:
     """What other handlers take: parsed arguments, or the list of them all, the name included."""
     encoded: bool
     """The handler returns an encoded reply (or a Promise of one) instead of a value."""
-    batch: Callable[..., bytes | None] | None
+    by_columns: Callable[..., bytes | None] | None
     flags: frozenset[str]
     reads: Reads
     connection_state: bool
@@ -126,7 +126,7 @@ def command(
     raw: bool = False,
     takes: Takes = "parsed",
     encoded: bool = False,
-    batch: Callable[..., bytes | None] | None = None,
+    by_columns: Callable[..., bytes | None] | None = None,
     types: Mapping[str, Convert] | None = None,
     acl: str = "",
     hints: str = "",
@@ -140,7 +140,7 @@ def command(
     placeholders that differ from what their names stand for.
     *reads*: whether the reply depends on data. "nothing": no; "durable": only on plain reads of the durable view;
     "latest": on current memory, so that the reply waits until that is durable.
-    *batch*: runs many of this command, which must be raw, in one go; see `commands.table.Batch`.
+    *by_columns*: runs many of this command, which must be raw, in one go; see `commands.table.ColumnRunner`.
     """
 
     def declare(handler: AnyHandler) -> AnyHandler:
@@ -163,7 +163,7 @@ def command(
             raw=raw,
             takes=takes,
             encoded=encoded,
-            batch=batch,
+            by_columns=by_columns,
             flags=frozenset(marks),
             reads=reads,
             connection_state=connection_state,

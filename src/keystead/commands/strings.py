@@ -80,7 +80,7 @@ def get_each(session: Session, keys: Sequence[bytes]) -> bytes | None:
     keys=READ,
     reads="durable",
     raw=True,
-    batch=get_each,
+    by_columns=get_each,
     summary="Returns the string value of a key.",
 )
 def get(session: Session, args: list[bytes]) -> bytes:
@@ -124,7 +124,7 @@ def _set_flags(args: list[bytes]) -> tuple[str, ...]:
     keys="RW ACCESS UPDATE VARIABLE_FLAGS",
     keys_exactly=_set_flags,
     raw=True,
-    batch=set_each,
+    by_columns=set_each,
     history=(
         ("2.6.12", "Added the `EX`, `PX`, `NX` and `XX` options."),
         ("6.0.0", "Added the `KEEPTTL` option."),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from keystead.execution.session import Session
 
 Run: TypeAlias = "Callable[[Session, list[bytes]], bytes | Promise]"
-Batch: TypeAlias = "Callable[..., bytes | None]"
+ColumnRunner: TypeAlias = "Callable[..., bytes | None]"
 """(session, *columns of arguments) -> the encoded replies to all of these commands, joined; or None, and nothing has
 happened: run them one by one. Everything in it happens at one moment, so what each command does must depend on nothing
 but the data."""
@@ -35,12 +35,12 @@ to do with the command, so that a state costs only the commands it concerns."""
 class Table(dict[bytes, Run]):
     """Names to runners. Filled again in place when a state changes: every session that uses it sees that at once."""
 
-    __slots__ = ("batches", "unknown")
+    __slots__ = ("by_columns", "unknown")
 
     def __init__(self, unknown: Run | None = None) -> None:
         super().__init__()
         self.unknown: Run = unknown or refuse_unknown
-        self.batches: dict[bytes, Batch] = {}
+        self.by_columns: dict[bytes, ColumnRunner] = {}
         """What runs many of a command in one go; only of commands that nothing is wrapped around."""
 
     def __missing__(self, name: bytes) -> Run:
@@ -50,15 +50,15 @@ class Table(dict[bytes, Run]):
         """Replace all entries by the runners of *commands*, each within *wrap* (a container's subcommands each for
         itself), and what the name leads to within *around*."""
         entries: dict[bytes, Run] = {}
-        self.batches.clear()
+        self.by_columns.clear()
         for command in commands:
             name = command.name.encode()
             run = wrapped_runner(command, wrap)
             if around:
                 run = around(command, run)
             entries[name] = entries[name.upper()] = run
-            if command.batch is not None and run is command.handler:
-                self.batches[name] = self.batches[name.upper()] = command.batch
+            if command.by_columns is not None and run is command.handler:
+                self.by_columns[name] = self.by_columns[name.upper()] = command.by_columns
         self.clear()
         self.update(entries)
 

@@ -202,11 +202,11 @@ class LocalExecutor:
         return reply
 
     def _run_at_once(self, session: Session, commands: Run, replies: list[bytes]) -> bool:
-        """Execute a run by the batch runner of the client's table; False, and nothing has happened, without one."""
-        batch = session.table.batches.get(commands.name)
-        if batch is None or commands.begun:
+        """Execute a run by the column runner of the client's table; False, and nothing has happened, without one."""
+        by_columns = session.table.by_columns.get(commands.name)
+        if by_columns is None or commands.begun:
             return False
-        reply = batch(session, *commands.columns)
+        reply = by_columns(session, *commands.columns)
         if reply is None:
             return False
         replies.append(reply)

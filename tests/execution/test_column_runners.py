@@ -157,17 +157,17 @@ def test_a_run_that_has_begun_goes_on_where_it_stopped(both: list[executors.Stag
 
 def test_only_what_nothing_is_wrapped_around_is_run_at_once(both: list[executors.Stage]) -> None:
     tables = both[0].executor.tables
-    assert set(tables.normal.batches) == {b"get", b"GET", b"set", b"SET"}
+    assert set(tables.normal.by_columns) == {b"get", b"GET", b"set", b"SET"}
     states = tables.unrestricted
     for table in (tables.new, states.multi, states.monitor):
-        assert not table.batches
+        assert not table.by_columns
     restricted = both[0].client()
     restricted("ACL SETUSER u on nopass +get ~a*")
     restricted("AUTH u x")
-    assert not restricted.session.table.batches
+    assert not restricted.session.table.by_columns
     both[0].client()("CONFIG SET slowlog-log-slower-than 0")
-    assert not tables.normal.batches
+    assert not tables.normal.by_columns
     both[0].client()("CONFIG SET slowlog-log-slower-than 10000")
-    assert set(tables.normal.batches) == {b"get", b"GET", b"set", b"SET"}
+    assert set(tables.normal.by_columns) == {b"get", b"GET", b"set", b"SET"}
     out_of_memory(both[0].client())
-    assert set(tables.normal.batches) == {b"get", b"GET"}
+    assert set(tables.normal.by_columns) == {b"get", b"GET"}
