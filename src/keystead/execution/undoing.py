@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Explain: TypeAlias = Callable[[Failure | None], CommandError]
 
 NOT_THERE: Final = "ERR the key did not exist then"
+IS_THERE: Final = "ERR the key exists; name the moment whose value it shall have"
 VALUES_LOOKED_AT: Final = 20
 
 
@@ -106,6 +107,9 @@ def restore_for(
             return
         value, expires_at_ms = found
         now_ms = engine.clock.refresh()
+        if isinstance(question, HistoryOf) and database.keyspace.get(key) is not None:  # it has come meanwhile
+            done(CommandError(IS_THERE))
+            return
         if engine.refusal is not None or not engine.log.has_room(len(value)):
             done(CommandError(engine.refusal or DISK_FULL))
             return
@@ -133,6 +137,6 @@ def _found(outcome: Outcome | None) -> tuple[bytes, int] | CommandError | None:
         if last is None or last.value is None:
             return CommandError("ERR there is no such key in what is kept of the past")
         if outcome.changes[0] is last:
-            return CommandError("ERR the key exists; name the moment whose value it shall have")
+            return CommandError(IS_THERE)
         return last.value, last.expires_at_ms
     return None
