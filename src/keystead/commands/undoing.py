@@ -40,6 +40,8 @@ def ks_undo(
     """Keys that were changed since are conflicts: nothing is undone then (REFUSE, the default), they stay as they are
     (SKIP), or they are put back too (FORCE). Every key must be one that the user may KS.RESTORE."""
     del refuse
+    if sequence == 0:
+        raise CommandError("ERR there is no transaction 0: the first one is 1")
     conflicts: Conflicts = "skip" if skip else "force" if force else "refuse"
 
     def start(done: Callable[[bytes | CommandError], None]) -> None:
