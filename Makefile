@@ -9,12 +9,12 @@ TEST := .venv-test/bin
 DIR ?= ./keystead-data
 PORT ?= 7379
 HTTP_PORT ?= 7380
-# How often `make crash` kills the server.
+# How often `make crash` kills the server; `make past` does it 200 times unless told otherwise.
 CYCLES ?= 10000
 # How often `make fuzz` runs the tests that draw their input.
 ROUNDS ?= 10
 
-.PHONY: help run test check unit fuzz wheel crash bench docs lock clean
+.PHONY: help run test check unit fuzz wheel crash past bench docs lock clean
 
 help:  ## What can be made
 	@sed -n 's/^\([a-z]*\):.*## */  make \1\t/p' Makefile | expand -t 16
@@ -48,6 +48,10 @@ wheel: .venv-test/ready  ## Build the wheel and install it into the test environ
 
 crash: .venv-test/ready wheel  ## Kill the server 10,000 times under load (CYCLES=…), and check what was acknowledged or seen
 	cd tests && ../$(TEST)/python -m durability.crash_loop --cycles $(CYCLES)
+
+past: CYCLES = 200
+past: .venv-test/ready wheel  ## Kill the server CYCLES times while it is asked about the past, changed, undone, forgotten, backed up
+	cd tests && ../$(TEST)/python -m durability.past_loop --cycles $(CYCLES)
 
 bench: .venv-test/ready wheel  ## Measure against redis-server in the same run; results go to benchmarks/results/
 	@scripts/system-packages bench

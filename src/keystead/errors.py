@@ -199,8 +199,9 @@ class HistoryGone(MomentRefused):
         self.time_ms = time_ms
 
     def __str__(self) -> str:
-        oldest = datetime.fromtimestamp(self.time_ms / 1000, UTC).isoformat(timespec="milliseconds")
-        return f"the past is kept from {oldest} on, which is behind transaction {self.sequence}"
+        oldest = datetime.fromtimestamp(self.time_ms / 1000, UTC).replace(tzinfo=None)
+        written = oldest.isoformat(timespec="milliseconds") + "Z"
+        return f"the past is kept from {written} on, which is behind transaction {self.sequence}"
 
 
 class UndoRefused(KeysteadError):

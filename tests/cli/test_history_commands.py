@@ -55,6 +55,20 @@ def test_history_shows_the_changes_of_a_key(store: Path) -> None:
     assert first.endswith("3 B  one")
 
 
+def test_a_key_without_a_past_is_told_and_no_error(store: Path) -> None:
+    """A wrong database or a slip of the pen look like that."""
+    run = keystead("history", "app:1", "--dir", store, "--db", "3")
+    assert (run.status, run.output) == (0, "")
+    assert run.errors == "no change of app:1 in database 3 is kept; the past begins with the store\n"
+
+
+def test_changes_before_no_transaction_are_refused_in_words(store: Path) -> None:
+    for before in ("18:00", "-4", "0"):
+        run = keystead("history", "app:1", "--dir", store, f"--before={before}")
+        assert run.status == 2
+        assert f"{before} is not a whole number above zero" in run.errors
+
+
 def test_history_as_json_has_everything(store: Path) -> None:
     newest, second, first = lines("history", "app:1", "--dir", store)
     assert (newest["operation"], newest["value"]) == ("flush", None)
@@ -82,6 +96,11 @@ def test_diff_shows_what_is_not_the_same(store: Path) -> None:
         }
     ]
     assert lines("diff", "--from", "4", "--dir", store)[0]["after"] is None
+
+
+def test_the_moment_before_the_first_transaction_has_no_date(store: Path) -> None:
+    first, *_ = keystead("diff", "--from", "0", "--dir", store).output.splitlines()
+    assert first.startswith("from the beginning to #6 of 20")
 
 
 def test_a_span_of_time_needs_no_equals_sign(store: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from keystead.cli import UsageError
 from keystead.cli.moments import moment, time_ms
+from keystead.errors import HistoryGone
 
 NOW_MS = 1_795_718_415_000
 
@@ -25,3 +26,9 @@ def test_a_sequence_number_is_no_time() -> None:
     assert moment("4711").sequence == 4711
     with pytest.raises(UsageError, match="Unix seconds are written @4711"):
         time_ms("4711")
+
+
+def test_the_error_beyond_retention_writes_times_as_all_others_do() -> None:
+    assert str(HistoryGone(22, 1_500)) == (
+        "the past is kept from 1970-01-01T00:00:01.500Z on, which is behind transaction 22"
+    )

@@ -108,6 +108,15 @@ def test_a_moment_that_makes_no_sense_is_refused_in_words(
     assert not (tmp_path / "new").exists()
 
 
+def test_nothing_is_restored_into_a_data_directory(tmp_path: Path) -> None:
+    """`keystead restore --from data --into data/yesterday`: whoever removes the one loses both."""
+    fill(tmp_path / "data", 3)
+    run = keystead("restore", "--from", tmp_path / "data", "--into", tmp_path / "data" / "yesterday" / "noon")
+    assert run.status == 2
+    assert "is in the data directory" in run.errors
+    assert not (tmp_path / "data" / "yesterday").exists()
+
+
 def test_source_and_target_must_be_named(tmp_path: Path) -> None:
     assert keystead("restore", tmp_path).status == 2
     assert keystead("restore", "--into", tmp_path / "new").status == 2

@@ -20,8 +20,9 @@ from workload import EMPTY_DISK
 from keystead.engine import compaction, giving_way
 from keystead.engine import manifest as manifests
 from keystead.engine.background import InlineBackground
+from keystead.engine.background_process import NO_SPACE_STATUS
 from keystead.engine.checkpoint import Progress, read_checkpoint
-from keystead.engine.compaction import NO_SPACE_STATUS, compact, compacting
+from keystead.engine.compaction import compact, compacting
 from keystead.engine.engine import Engine, Options
 from keystead.engine.expiries import expiry_of
 from keystead.engine.files import Directory
@@ -250,7 +251,7 @@ def test_it_rests_between_its_steps(real: str, monkeypatch: pytest.MonkeyPatch) 
         rests.append(len(list(steps)))
 
     monkeypatch.setattr(compaction, "with_rests", count)
-    monkeypatch.setattr(compaction, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(compaction, "end_with_parent", lambda: None)
     monkeypatch.setattr(compaction.sys, "stdout", SimpleNamespace(buffer=BytesIO(), flush=lambda: None))
     compaction.main([real, "1"])
     assert len(rests) == 1

@@ -498,6 +498,26 @@ def test_it_can_be_asked_for_again_after_a_crash() -> None:
     assert files_with(life.disk, b"secret") == set()
 
 
+def test_who_waits_for_the_end_of_the_log_to_be_sealed_is_told_that_the_disk_is_full() -> None:
+    """The wish waited for room: for ever, where the disk stayed full."""
+    life = Life()
+    life.write(2)
+    life.disk.calls = 0
+    life.disk.fault = Fault(1, errno.ENOSPC, for_ever=True, only=("allocate", "create"))
+    forgetting = life.engine.forget(life.engine.databases[0], [b"forget-me"])
+    for _ in range(12):
+        life.engine.end_turn()
+        life.engine.sync()
+        life.engine.housekeep(1)
+        life.clock.at_ms += 1_100
+    assert life.disk.faults_met
+    assert "No space left" in forgetting.failure
+    life.disk.fault = None
+    settle(life.engine)
+    forgotten(life.engine, b"forget-me")
+    assert files_with(life.disk, b"secret") == set()
+
+
 def test_any_call_that_fails_leaves_a_store_that_starts(seeded: Callable[[int], Random]) -> None:
     """A full disk is an answer, the old files stay, and it can be tried again; another error ends the process."""
     seeded(3)

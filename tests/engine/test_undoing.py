@@ -15,7 +15,7 @@ from keystead.engine.history.questions import Answerer
 from keystead.engine.operations import Author
 from keystead.engine.undoing import Undoing, drive, undo
 from keystead.engine.undone import Conflicts, Undone
-from keystead.errors import UndoConflict, UndoRefused
+from keystead.errors import OutOfMemory, UndoConflict, UndoRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -171,6 +171,33 @@ def test_keys_that_were_changed_since_are_named_left_alone_or_put_back(store: St
     store.undo(undone.sequence)
     store.undo(gone, "force")
     assert store.state() == before
+
+
+def test_an_undo_that_would_pass_the_bound_of_memory_is_refused_and_changes_nothing(store: Store) -> None:
+    put(store, *many(50), value=b"v" * 100)
+    gone = delete(store, *many(50))
+    engine = store.engine
+    engine.configure(engine.options._replace(maxmemory=engine.used_bytes() + 100))
+    with pytest.raises(OutOfMemory):
+        store.undo(gone)
+    assert store.state() == {}
+    engine.configure(engine.options._replace(maxmemory=engine.used_bytes() + 100_000))
+    assert store.undo(gone).restored == 50
+
+
+def test_a_key_that_is_forgotten_while_an_undo_is_prepared_does_not_come_back(store: Store) -> None:
+    """What it had was told before it was forgotten."""
+    put(store, b"key", value=b"secret")
+    gone = delete(store, b"key")
+    forgetting = iter([True])
+
+    def forget() -> None:
+        if next(forgetting, False):
+            store.engine.forget(store.engine.databases[0], [b"key"])
+
+    with pytest.raises(UndoRefused, match="forgotten meanwhile"):
+        store.undo(gone, "force", between=forget)
+    assert store.state() == {}
 
 
 def test_a_key_that_is_changed_between_preparation_and_commit_is_a_conflict_too(store: Store) -> None:

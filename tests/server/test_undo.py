@@ -92,3 +92,7 @@ def test_a_removed_key_is_brought_back_by_itself(redis: SocketConnection) -> Non
     assert redis.call("GET", KEYS[5]).value == b"v" + KEYS[5].encode()
     assert redis.call("KS.RESTORE", KEYS[5], "LAST").kind == "-"
     assert redis.call("DBSIZE").value == 1
+
+
+def test_there_is_no_transaction_to_undo_before_the_first(redis: SocketConnection) -> None:
+    assert redis.call("KS.UNDO", "0").value == b"ERR there is no transaction 0: the first one is 1"

@@ -20,7 +20,7 @@ from keystead.cli.offline import refuse_missing
 from keystead.cli.options import CommandLine
 from keystead.cli.progress import size
 from keystead.engine.files import Directory
-from keystead.engine.history.answers import Difference, KeyChange
+from keystead.engine.history.answers import Difference, KeyChange, Moment
 from keystead.engine.history.past import Past
 from keystead.engine.history.questions import LoggedTransaction, Operation, Transactions, logged_of
 from keystead.engine.view import DATABASES
@@ -62,13 +62,25 @@ def run_history(arguments: list[str]) -> int:
     line = _command_line("history", _HISTORY, "keystead history KEY [OPTIONS]")
     line.own.add_argument("key", metavar="KEY", help="the key")
     line.add_figure("--count", 100, "changes at most")
-    line.own.add_argument("--before", metavar="N", type=int, help="only changes before this transaction")
+    line.add_figure("--before", None, "only changes before the transaction with this number")
     parsed, settings = line.parse(arguments)
     key = os.fsencode(parsed.key)
     with _past(settings.directory) as past, asking(past):
-        for change in past.key_changes(_database(parsed), key, parsed.count, parsed.before):
+        changes = past.key_changes(_database(parsed), key, parsed.count, parsed.before)
+        for change in changes:
             _print(_change_as_json(key, change) if parsed.json else _change_as_text(change))
+        if not changes:
+            print(_nothing_kept(past, key, _database(parsed), parsed.before), file=sys.stderr)
     return 0
+
+
+def _nothing_kept(past: Past, key: bytes, database: int, before: int | None) -> str:
+    until = f" before transaction {before}" if before is not None else ""
+    return f"no change of {_shown(key)} in database {database}{until} is kept; the past begins {_begins(past.floor)}"
+
+
+def _begins(floor: Moment) -> str:
+    return f"behind {_moment_as_text(floor)}" if floor.sequence else "with the store"
 
 
 def _change_as_text(change: KeyChange) -> str:
@@ -99,22 +111,24 @@ def _change_as_json(key: bytes, change: KeyChange) -> str:
 def run_diff(arguments: list[str]) -> int:
     """Print the keys that are not the same."""
     line = _command_line("diff", _DIFF, "keystead diff --from MOMENT [OPTIONS]")
-    line.own.add_argument("--from", dest="earlier", metavar="MOMENT", help="the one moment")
-    line.own.add_argument("--to", dest="later", metavar="MOMENT", default="now", help="the other one [now]")
+    line.add_time("--from", "the one moment", metavar="MOMENT", dest="earlier")
+    line.add_time("--to", "the other one [now]", metavar="MOMENT", dest="later", default="now")
     line.own.add_argument("--prefix", metavar="TEXT", default="", help="only keys that begin so")
-    parsed, settings = line.parse(_with_values(arguments))
+    parsed, settings = line.parse(arguments)
     if parsed.earlier is None:
         raise UsageError("diff needs --from MOMENT; keystead diff --help tells the options")
     asked = moment(parsed.earlier), moment(parsed.later)
     with _past(settings.directory) as past:
         earlier, later = (found(past, each) for each in asked)
         if not parsed.json:
-            print(
-                f"from #{earlier.sequence} of {_clock(earlier.time_ms)} to #{later.sequence} of {_clock(later.time_ms)}"
-            )
+            print(f"from {_moment_as_text(earlier)} to {_moment_as_text(later)}")
         for difference in past.differences(_database(parsed), earlier, later, os.fsencode(parsed.prefix)):
             _print(_difference_as_json(difference) if parsed.json else _difference_as_text(difference))
     return 0
+
+
+def _moment_as_text(moment: Moment) -> str:
+    return f"#{moment.sequence} of {_clock(moment.time_ms)}" if moment.sequence else "the beginning"
 
 
 def _difference_as_text(difference: Difference) -> str:
@@ -148,11 +162,11 @@ def _difference_as_json(difference: Difference) -> str:
 def run_log(arguments: list[str]) -> int:
     """Print transactions."""
     line = _command_line("log", _LOG, "keystead log [OPTIONS]", "only this database [all]")
-    line.own.add_argument("--since", metavar="MOMENT", help="begin there [the oldest that is kept]")
+    line.add_time("--since", "begin there [the oldest that is kept]", metavar="MOMENT")
     line.own.add_argument("--prefix", metavar="TEXT", default="", help="only operations on keys that begin so")
     line.own.add_argument("--author", metavar="NAME", help="only of this user, or of this client's name or address")
     line.own.add_argument("--follow", action="store_true", help="go on with what is committed from now on")
-    parsed, settings = line.parse(_with_values(arguments))
+    parsed, settings = line.parse(arguments)
     database = None if parsed.db is None else _database(parsed)
     asked = Transactions(None, 0, os.fsencode(parsed.prefix), parsed.author, database)
     with _past(settings.directory) as past:
@@ -234,17 +248,6 @@ def _command_line(name: str, description: str, usage: str, db: str = "the databa
     line.own.add_argument("--db", type=int, metavar="N", help=db)
     line.own.add_argument("--json", action="store_true", help=_JSON)
     return line
-
-
-def _with_values(arguments: list[str]) -> list[str]:
-    """`--since -10m` as argparse takes it: else it would see another option."""
-    joined: list[str] = []
-    for argument in arguments:
-        if joined and joined[-1] in ("--since", "--from", "--to") and argument[:1] == "-" and argument[1:2].isdigit():
-            joined[-1] += f"={argument}"
-        else:
-            joined.append(argument)
-    return joined
 
 
 def _database(parsed: Namespace) -> int:

@@ -41,10 +41,13 @@ class CommandLine(argparse.ArgumentParser):
         shown = "all" if default is None else default
         self.own.add_argument(option, type=_positive, default=default, metavar="N", help=f"{description} [{shown}]")
 
-    def add_time(self, option: str, description: str) -> None:
-        """An option whose value is a time as people write it: `-10m` too, which argparse would take for an option."""
+    def add_time(self, option: str, description: str, *, metavar: str = "TIME", **others: Any) -> None:
+        """An option whose value is a time as people write it: `-10m` too, which argparse would take for an option.
+
+        *others* as `argparse` has them.
+        """
         self._times.append(option)
-        self.own.add_argument(option, metavar="TIME", help=description)
+        self.own.add_argument(option, metavar=metavar, help=description, **others)
 
     def parse(self, arguments: list[str]) -> tuple[argparse.Namespace, Settings]:
         """The command's own options, and the settings from all sources."""

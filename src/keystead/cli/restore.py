@@ -47,6 +47,7 @@ def run_restore(arguments: list[str]) -> int:
     began_s = time.monotonic()
     into = Path(parsed.into).absolute()
     refuse_existing(OperatingSystem(), str(into))  # before anything is fetched
+    _refuse_inside(into)
     with _source(origin, until, parsed.snapshot) as source, Stages() as stages:
         restored = restore(source, str(into), until, report=stages.show)
     end = f"transaction {restored.sequence:,} of {written(restored.time_ms)}" if restored.sequence else "no transaction"
@@ -55,6 +56,13 @@ def run_restore(arguments: list[str]) -> int:
         f"{duration(time.monotonic() - began_s)}. To begin: keystead serve --dir {parsed.into}"
     )
     return 0
+
+
+def _refuse_inside(into: Path) -> None:
+    """A store within a store would be lost with it."""
+    for directory in into.resolve().parents:
+        if (directory / MANIFEST_NAME).exists():
+            raise UsageError(f"{into} is in the data directory {directory}: a store there would be lost with it")
 
 
 @contextlib.contextmanager

@@ -47,6 +47,8 @@ def ks_undo(
     (REFUSE, the default) or a list of them, for programs (LIST); they stay as they are (SKIP), or they are put back too
     (FORCE). Every key must be one that the user may KS.RESTORE."""
     del refuse
+    if sequence == 0:
+        raise CommandError("ERR there is no transaction 0: the first one is 1")
     conflicts: Conflicts = "skip" if skip else "force" if force else "refuse"
 
     def start(done: Callable[[bytes | CommandError], None]) -> None:

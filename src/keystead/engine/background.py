@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import msgspec
 
 from keystead.engine import giving_way
-from keystead.engine.compaction import NO_SPACE_STATUS, compact
+from keystead.engine.background_process import NO_SPACE_STATUS
+from keystead.engine.compaction import compact
 from keystead.engine.erasure import Erasure, Rewritten
 from keystead.engine.forgetting import REQUEST_LENGTH, forget
 from keystead.engine.history.indexing import build_missing

@@ -6,25 +6,21 @@ Owns: the merge. Must not know: the running engine; who makes the manifest name 
 from __future__ import annotations
 
 import itertools
-import os
 import sys
-import threading
 from collections.abc import Callable, Iterator
 
 import msgspec
 
 from keystead.engine import manifest as manifests
+from keystead.engine.background_process import end_with_parent, full_disk_as_status
 from keystead.engine.checkpoint import CheckpointWriter, Progress, read_checkpoint
 from keystead.engine.files import Directory
 from keystead.engine.giving_way import with_rests
 from keystead.engine.keyspace import SHARDS
-from keystead.engine.log import NO_SPACE
 from keystead.engine.manifest import CheckpointRecord, Manifest, SegmentRecord
 from keystead.engine.recovery import Recovered, read_sealed
 from keystead.engine.view import View
 
-NO_SPACE_STATUS = 28
-"""The process's exit status when the disk was full."""
 PASS_BYTES = 512 << 20
 """About how much of the files one pass merges: a larger store is merged in several passes over ranges of shards."""
 
@@ -97,18 +93,8 @@ def _read(
 
 def main(arguments: list[str]) -> None:
     """Entry point of the process: directory and number as arguments, the record as JSON on standard output."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
+    end_with_parent()
+    with full_disk_as_status():
         record = compact(Directory(arguments[0]), int(arguments[1]), PASS_BYTES, with_rests)
-    except OSError as error:
-        if error.errno in NO_SPACE:
-            sys.exit(NO_SPACE_STATUS)
-        raise
     sys.stdout.buffer.write(msgspec.json.encode(record))
     sys.stdout.flush()
-
-
-def _end_with_parent() -> None:
-    # The parent holds the other end of this pipe and never writes to it.
-    os.read(0, 1)
-    os._exit(1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import struct
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -19,8 +18,8 @@ import msgspec
 from xxhash import xxh3_64
 
 from keystead.engine import manifest as manifests
+from keystead.engine.background_process import end_with_parent, full_disk_as_status
 from keystead.engine.checkpoint import read_databases, without_keys
-from keystead.engine.compaction import NO_SPACE_STATUS
 from keystead.engine.erasure import Erasure, Rewritten
 from keystead.engine.files import Directory
 from keystead.engine.format import (
@@ -38,7 +37,6 @@ from keystead.engine.format import (
 from keystead.engine.giving_way import with_rests
 from keystead.engine.history.transactions import FIRST_DATABASES
 from keystead.engine.keyspace import SYSTEM_KEYSPACE
-from keystead.engine.log import NO_SPACE
 from keystead.engine.operations import FILLER, Author, Bind, Entry, Group, Parts, decode_entries
 from keystead.engine.reading import WINDOW_BYTES, frames_in, read_header
 from keystead.errors import DamagedData, KeysteadError
@@ -321,13 +319,10 @@ def main(arguments: list[str]) -> None:
     public; the result as JSON on standard output."""
     (length,) = REQUEST_LENGTH.unpack(_read(REQUEST_LENGTH.size))
     erasure = msgspec.msgpack.decode(_read(length), type=Erasure)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
-        rewritten = forget(Directory(arguments[0]), erasure, with_rests)
-    except OSError as error:
-        if error.errno in NO_SPACE:
-            sys.exit(NO_SPACE_STATUS)
-        raise
+        with full_disk_as_status():
+            rewritten = forget(Directory(arguments[0]), erasure, with_rests)
     except KeysteadError as error:
         sys.exit(str(error))
     sys.stdout.buffer.write(msgspec.json.encode(rewritten))
@@ -339,9 +334,3 @@ def _read(length: int) -> bytes:
     while len(data) < length:
         data += os.read(0, length - len(data)) or sys.exit(1)
     return data
-
-
-def _end_with_parent() -> None:
-    # The parent holds the other end of this pipe and writes nothing more to it.
-    os.read(0, 1)
-    os._exit(1)

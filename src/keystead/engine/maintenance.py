@@ -186,12 +186,20 @@ class Maintenance:
                 raise DiskFailure(f"maintaining {self._directory.path}: {error.strerror}") from error
             self._not_before_ms = self._clock.now_ms + SHORTAGE_RETRY_MS
             self._failed(str(error), was_checkpoint, was_forgetting)
+            if error.errno in NO_SPACE:
+                self._refuse_to_forget(str(error))
 
     def _failed(self, reason: str, was_checkpoint: bool, was_forgetting: bool) -> None:
         if was_checkpoint:
             self._checkpoint_failed(reason)
         if was_forgetting:
             self._forgettings.pop(0).failure = reason
+
+    def _refuse_to_forget(self, reason: str) -> None:
+        # Not even the end of the log can be sealed: whoever waits is told, rather than waiting for an empty disk.
+        for forgetting in self._forgettings:
+            forgetting.failure = reason
+        self._forgettings.clear()
 
     def _checkpoint_failed(self, reason: str) -> None:
         self.checkpoint_failed = True

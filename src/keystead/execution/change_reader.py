@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import struct
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
 
+from keystead.engine.background_process import end_with_parent
 from keystead.engine.files import Directory
 from keystead.engine.history.transactions import History, HistoryDropped
 from keystead.errors import DamagedData, KeysteadError
@@ -103,7 +103,7 @@ def records(request: Request) -> Iterator[Record]:
 def main() -> None:
     """Entry point of the process."""
     request = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     os.nice(10)
     output = sys.stdout.buffer
     try:
@@ -116,11 +116,6 @@ def main() -> None:
     except KeysteadError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code if isinstance(error, DamagedData) else 1)
-
-
-def _end_with_parent() -> None:
-    os.read(sys.stdin.fileno(), 1)  # not by the buffer: its lock would be held when the interpreter ends
-    os._exit(1)
 
 
 if __name__ == "__main__":

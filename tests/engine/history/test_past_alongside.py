@@ -10,6 +10,7 @@ from workload import EMPTY_DISK
 from keystead.engine import manifest as manifests
 from keystead.engine.engine import Engine
 from keystead.engine.files import Directory
+from keystead.engine.history import past as pasts
 from keystead.engine.history.past import HistoryDropped, Past
 from keystead.errors import DamagedData
 
@@ -185,3 +186,47 @@ def test_damage_of_a_file_that_is_read_is_never_told_as_the_past(disk: Simulated
             with pytest.raises(DamagedData) as damaged:
                 everything_asked(Past(Directory(PATH, SimulatedDisk(Image.of({PATH: files | {name: bytes(bad)}})))))
             assert damaged.value.file.endswith(name), at
+
+
+def test_a_log_of_many_files_is_read_with_few_of_them_open(
+    disk: SimulatedDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A year of a busy store is thousands of segments, and a process may have about a thousand files open."""
+    engine = opened(disk)
+    for start in range(0, 60, 10):
+        write(engine, *range(start, start + 10))
+        checkpoint(engine)
+    with Past(Directory(PATH, disk)) as past:
+        wanted = list(past.transactions(1, past.newest.sequence + 1))
+        assert len({path for path in disk.open_descriptors if "segment" in path}) > 4
+    monkeypatch.setattr(pasts, "SEGMENTS_HELD", 2)
+    with Past(Directory(PATH, disk)) as past:
+        list(past.transactions(1, past.newest.sequence + 1))
+        before = len(disk.open_descriptors)  # what answers keep open, which has a bound of its own
+        found, most = [], 0
+        for transaction in past.transactions(1, past.newest.sequence + 1):
+            found.append(transaction)
+            most = max(most, len(disk.open_descriptors) - before)
+        assert found == wanted
+        assert 0 < most <= 2
+        assert [each.sequence for each in past.transactions(7, 44)] == list(range(7, 44))
+
+
+def test_who_reads_more_slowly_than_retention_drops_is_told(
+    disk: SimulatedDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is not told of a log with a gap."""
+    monkeypatch.setattr(pasts, "SEGMENTS_HELD", 1)
+    engine = opened(disk)
+    for start in range(0, 30, 10):
+        write(engine, *range(start, start + 10))
+        checkpoint(engine)
+    past = Past(Directory(PATH, disk))
+    reading = past.transactions(1, past.newest.sequence + 1)
+    found = [next(reading).sequence]
+    engine.configure(KEEP_NOTHING)
+    checkpoint(engine)
+    with pytest.raises(HistoryDropped):
+        found.extend(transaction.sequence for transaction in reading)
+    assert found == list(range(1, len(found) + 1))
+    past.close()

@@ -120,6 +120,12 @@ def test_differences_have_pages_between_the_same_moments(http: HttpConnection, s
     assert found == [(f"d:{number}", None, "new") for number in range(5)]
 
 
+def test_differences_are_to_now_unless_told_otherwise(http: HttpConnection, sequence: int) -> None:
+    http.ask("PUT", "/v1/keys/until-now", b"new")
+    document = http.ask("GET", f"/v1/diff?from={sequence}").json
+    assert (document["to"]["sequence"], document["changes"][0]["key"]) == (sequence + 1, "until-now")
+
+
 def test_keys_that_are_gone_are_found(http: HttpConnection) -> None:
     for number in range(3):
         http.ask("PUT", f"/v1/keys/g:{number}", b"%d" % number)

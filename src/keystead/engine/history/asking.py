@@ -21,30 +21,7 @@ from typing import BinaryIO, Final, TypeAlias
 import msgspec
 
 from keystead.engine.files import Directory
-from keystead.engine.history.questions import (
-    Answerer,
-    Changes,
-    Differences,
-    DifferencesBetween,
-    Dropped,
-    Found,
-    Gone,
-    HistoryOf,
-    KeysAt,
-    Log,
-    MomentOf,
-    NotYet,
-    Page,
-    RemovedKeys,
-    Transactions,
-    UndoOutlined,
-    UndoOutlineOf,
-    UndoStepsFound,
-    UndoStepsOf,
-    Unreadable,
-    Value,
-    ValueAt,
-)
+from keystead.engine.history.questions import Answerer, Outcome, Question
 
 LENGTH: Final = struct.Struct("<I")
 NICENESS: Final = 10
@@ -57,38 +34,14 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
 
     number: int
     until: int
-    question: (
-        MomentOf
-        | HistoryOf
-        | ValueAt
-        | KeysAt
-        | DifferencesBetween
-        | RemovedKeys
-        | Transactions
-        | UndoOutlineOf
-        | UndoStepsOf
-        | None
-    )
+    question: Question | None
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
     """The outcome of the request of that number."""
 
     number: int
-    outcome: (
-        Found
-        | Changes
-        | Value
-        | Page
-        | Differences
-        | Gone
-        | Log
-        | UndoOutlined
-        | UndoStepsFound
-        | Dropped
-        | NotYet
-        | Unreadable
-    )
+    outcome: Outcome
 
 
 _encode = msgspec.msgpack.Encoder().encode

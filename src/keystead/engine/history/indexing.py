@@ -6,20 +6,14 @@ it harms the store: who asks about the past builds what is missing in memory.
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 from collections.abc import Callable
 
 from keystead.engine import manifest as manifests
+from keystead.engine.background_process import end_with_parent, full_disk_as_status
 from keystead.engine.files import Directory
 from keystead.engine.format import index_name
 from keystead.engine.giving_way import Rests
 from keystead.engine.history import segment_index
-from keystead.engine.log import NO_SPACE
-
-NO_SPACE_STATUS = 28
-"""The process's exit status when the disk was full."""
 
 
 def build_missing(directory: Directory, *, verify: bool, between_frames: Callable[[], None] = lambda: None) -> None:
@@ -59,16 +53,6 @@ def _remove_left_over(directory: Directory) -> None:
 
 def main(arguments: list[str]) -> None:
     """Entry point of the process: the directory as its argument, and "verify" if all indexes are to be looked at."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
+    end_with_parent()
+    with full_disk_as_status():
         build_missing(Directory(arguments[0]), verify="verify" in arguments[1:], between_frames=Rests().take_if_due)
-    except OSError as error:
-        if error.errno in NO_SPACE:
-            sys.exit(NO_SPACE_STATUS)
-        raise
-
-
-def _end_with_parent() -> None:
-    # The parent holds the other end of this pipe and never writes to it.
-    os.read(0, 1)
-    os._exit(1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from keystead.engine import manifest as manifests
 from keystead.engine.format import MASK_64
@@ -27,6 +27,8 @@ from keystead.errors import DamagedData
 
 if TYPE_CHECKING:
     from keystead.engine.files import Directory
+    from keystead.engine.history.log_segment import LogSegment
+    from keystead.engine.history.transactions import Databases
     from keystead.engine.view import View
 
 __all__ = [
@@ -44,7 +46,20 @@ __all__ = [
 VIEWS_KEPT = 2
 """A view takes as much memory as the store did."""
 
+SEGMENTS_HELD = 64
+"""So many files are held open at once by whoever reads through the log, which may be thousands."""
+
 T = TypeVar("T")
+
+
+class Held(NamedTuple):
+    """Some segments in a row, open: the transactions from *first* on and before *end* are in them."""
+
+    kept: Kept
+    segments: list[LogSegment]
+    databases: Databases
+    first: int
+    end: int
 
 
 class Past:
@@ -175,7 +190,7 @@ class Past:
 
     def differences(self, database: int, earlier: Moment, later: Moment, prefix: bytes = b"") -> Iterator[Difference]:
         """The keys that begin so and are not the same at the two moments, in order."""
-        views = self.view_at(earlier), self.view_at(later)
+        views = self.kept_view(earlier), self.kept_view(later)
         return differences(views, (earlier, later), database, prefix)
 
     def removed(
@@ -194,33 +209,44 @@ class Past:
     def transactions(self, first: int, until: int) -> Iterator[Transaction]:
         """The transactions from *first* on and before *until*, in order. HistoryDropped, NotCommitted.
 
-        Other questions may be asked meanwhile; what is dropped meanwhile is read to its end.
+        Other questions may be asked meanwhile. What is dropped meanwhile is read to its end, as far as it is held open
+        by then; whoever is slower than retention is told by HistoryDropped in the middle.
         """
-        return self._asked(lambda: self._held(first, until))
-
-    def _held(self, first: int, until: int) -> Iterator[Transaction]:
-        log = self._log
         if first >= until:
             return iter(())
+        return self._read(self._asked(lambda: self._held(first, until)), until)
+
+    def _held(self, first: int, until: int) -> Held:
+        log = self._log
         log.check(first - 1)
         log.check(until - 1)
-        kept = Kept(self._directory, most_files=MASK_64)
-        segments = [segment.held_by(kept) for segment in log.segments_between(first, until)]
         databases = log.databases_at(first - 1)
+        segments = log.segments_between(first, until)
+        end = segments[SEGMENTS_HELD].header.first_sequence if len(segments) > SEGMENTS_HELD else until
+        kept = Kept(self._directory, most_files=SEGMENTS_HELD)
+        try:
+            return Held(kept, [segment.held_by(kept) for segment in segments[:SEGMENTS_HELD]], databases, first, end)
+        except FileNotFoundError:
+            kept.close()
+            raise
 
-        def read() -> Iterator[Transaction]:
-            shown = databases
+    def _read(self, held: Held, until: int) -> Iterator[Transaction]:
+        while True:
+            shown = held.databases
             try:
-                for segment in segments:
-                    for transaction in segment.transactions_from(max(first, segment.header.first_sequence), shown):
-                        if transaction.sequence >= until:
-                            return
+                for segment in held.segments:
+                    first = max(held.first, segment.header.first_sequence)
+                    for transaction in segment.transactions_from(first, shown):
+                        if transaction.sequence >= held.end:
+                            break
                         yield transaction
                         shown = after(shown, transaction.operations)
             finally:
-                kept.close()
-
-        return read()
+                held.kept.close()
+            end = held.end
+            if end >= until:
+                return
+            held = self._asked(lambda: self._held(end, until))  # noqa: B023 - called at once
 
     # --- Life -------------------------------------------------------------------------------------------------------
 

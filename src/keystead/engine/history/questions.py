@@ -331,6 +331,7 @@ class Answerer:
     def close(self) -> None:
         """Let all files go. The next question opens them anew."""
         self._comparing = None
+        self._walks.clear()
         if self._past is not None:
             self._past.close()
             self._past = None

@@ -73,7 +73,7 @@ def undo_steps(past: Past, sequence: int) -> Iterator[UndoStep]:
     """The keys that the transaction touched, by database and in order; of databases that were flushed or bound, every
     key that is not the same before and after. HistoryDropped, NotCommitted."""
     transaction = _transaction(past, sequence)
-    moments = past.moment(sequence - 1), past.moment(sequence)
+    earlier, later = past.moment(sequence - 1), past.moment(sequence)
     bound = {each.database for each in transaction.operations if isinstance(each, Bind)}
     # Whoever meets a key whose time is up logs its removal first: to him there was no such key. But where removals are
     # all that was done, they are what is to be undone.
@@ -81,9 +81,9 @@ def undo_steps(past: Past, sequence: int) -> Iterator[UndoStep]:
     touched = _touched(transaction)
     for database in sorted(bound | touched.keys()):
         if database in bound:
-            views = past.kept_view(moments[0]), past.kept_view(moments[1])
+            views = past.kept_view(earlier), past.kept_view(later)
             # Keys whose time was up when it was committed were not there for it to take away.
-            moments = moments[0]._replace(time_ms=moments[1].time_ms), moments[1]
+            moments = earlier._replace(time_ms=later.time_ms), later
             for key, before, before_ms, now, now_ms in map(astuple, differences(views, moments, database, b"")):
                 yield UndoStep(database, key, before, before_ms, now, now_ms)
         else:

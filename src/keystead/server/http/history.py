@@ -51,10 +51,9 @@ def get_history(request: Request) -> None:
 def get_diff(request: Request) -> None:
     """The keys that are not the same at two moments, in order."""
     parameters = request.raw_parameters(("from", "to", "prefix", "after", "count", "db"))
-    for name in ("from", "to"):
-        if not parameters.get(name):
-            raise Problem(400, f"The parameter {name!r} must be a moment, such as -10m, 2026-11-26T10:15:00Z or 4711.")
-    args = [b"KS.DIFF", parameters["from"], parameters["to"], b"COUNT", _count(parameters)]
+    if not parameters.get("from"):
+        raise Problem(400, "The parameter 'from' must be a moment, such as -10m, 2026-11-26T10:15:00Z or 4711.")
+    args = [b"KS.DIFF", parameters["from"], parameters.get("to", b"now"), b"COUNT", _count(parameters)]
     args += _options(parameters, prefix=b"PREFIX", after=b"AFTER")
 
     def shown(reply: ReadReply) -> dict[str, Any]:

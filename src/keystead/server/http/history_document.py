@@ -112,9 +112,10 @@ _DIFFERENCE = object_of(
 )
 
 
-def _moment(name: str, description: str, example: str) -> dict[str, Any]:
-    schema = {"type": "string", "minLength": 1}
-    return _parameter(name, f"{description}: {_MOMENT_TEXT}", schema, required=True, example=example)
+def _moment(name: str, description: str, example: str, **schema: Any) -> dict[str, Any]:
+    schema = {"type": "string", "minLength": 1, **schema}
+    required = "default" not in schema
+    return _parameter(name, f"{description}: {_MOMENT_TEXT}", schema, required=required, example=example)
 
 
 DIFF = _operation(
@@ -123,7 +124,7 @@ DIFF = _operation(
     "The keys that are not the same at the two moments, in order, with both values; null: no such key.",
     [
         _moment("from", "The one moment", "0"),
-        _moment("to", "The other one", "now"),
+        _moment("to", "The other one", "now", default="now"),
         _PREFIX,
         _parameter("after", "Go on after this key.", {"type": "string"}),
         _PAGE_SIZE,
