@@ -13,6 +13,7 @@ from keystead.server.http import (
     keys,
     listing,
     metrics,
+    undoing,
     upstash,
 )
 from keystead.server.http.routes import Routes
@@ -30,7 +31,14 @@ def lean_routes() -> Routes:
             *history.ROUTES,
             *upstash.ROUTES,
         ],
-        prefixes=[keys.ROUTE, increments.ROUTE, forgetting.ROUTE, history.HISTORY_ROUTE],
+        prefixes=[
+            keys.ROUTE,
+            increments.ROUTE,
+            forgetting.ROUTE,
+            history.HISTORY_ROUTE,
+            undoing.UNDO_ROUTE,
+            undoing.RESTORE_ROUTE,
+        ],
         by_name=upstash.BY_COMMAND,
         names=REGISTRY,
     )
