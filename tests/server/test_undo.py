@@ -96,3 +96,21 @@ def test_a_removed_key_is_brought_back_by_itself(redis: SocketConnection) -> Non
 
 def test_there_is_no_transaction_to_undo_before_the_first(redis: SocketConnection) -> None:
     assert redis.call("KS.UNDO", "0").value == b"ERR there is no transaction 0: the first one is 1"
+
+
+def test_a_swap_is_undone_by_those_alone_who_may_flush_both_databases(redis: SocketConnection, server: Server) -> None:
+    redis.call("SET", "k", "here")
+    redis.call("SWAPDB", "0", "5")
+    redis.call("ACL", "SETUSER", "bob", "on", ">pw", "~*", "+@all", "-flushdb")
+    sequence = last_change(redis, "k")
+    bob = server.connect()
+    bob.call("AUTH", "bob", "pw")
+    assert bob.call("KS.UNDO", sequence).value.startswith(b"NOPERM")
+    bob.close()
+    assert redis.call("EXISTS", "k").value == 0
+    redis.call("ACL", "SETUSER", "bob", "+flushdb")
+    bob = server.connect()
+    bob.call("AUTH", "bob", "pw")
+    assert bob.call("KS.UNDO", sequence).kind == "*"
+    bob.close()
+    assert redis.call("GET", "k").value == b"here"
