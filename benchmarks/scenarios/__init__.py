@@ -20,6 +20,7 @@ from benchmarks.scenarios import (
     slow_disk,
     start,
     throughput,
+    undo,
 )
 
 SCENARIOS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
@@ -36,4 +37,5 @@ SCENARIOS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "feed": feed.measure,
     "backup": backup.measure,
     "history": history.measure,
+    "undo": undo.measure,
 }

@@ -23,6 +23,7 @@ State: TypeAlias = tuple[bytes, int] | None
 
 _ABSENT: Final[Image] = (None, 0)
 _NEVER: Final = 1 << 64
+_SHARDS_A_SLICE: Final = 64
 
 
 class _Shard:
@@ -147,6 +148,13 @@ class Restoration:
                     _change_one_by_one(keyspace, shard)  # for the way back to their images is walked with care
                 else:
                     _change_at_once(keyspace, i, shard)
+
+    def slices(self) -> Iterator[None]:
+        """It has been applied: let go of it, bit by bit."""
+        while self._shards:
+            for i in list(self._shards)[:_SHARDS_A_SLICE]:
+                del self._shards[i]
+            yield
 
     def _keep_images(self) -> None:
         # The older image of a key wins. There are many images here, and few that were kept before: those join these.

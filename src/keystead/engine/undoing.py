@@ -10,6 +10,7 @@ the outcome, or yields None where others may go on. Must not know: commands, who
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -51,9 +52,11 @@ def undo(
     conflicts: Conflicts,
     author: Author,
     check: Callable[[int, bytes | None], None] = lambda _database, _key: None,
+    discard: Callable[[Iterator[None]], None] = lambda slices: deque(slices, 0).clear(),
 ) -> Undoing:
     """Undo that transaction, on behalf of *author*. *check* raises when he may not change that key, or, with None, any
-    key of that database.
+    key of that database. *discard* is given, once it has taken effect, what frees its memory slice by slice: at
+    once that would take as long as the change itself.
 
     UndoRefused, UndoConflict; Unanswered; WriteRefused when there is no room; DiskFailure.
     """
@@ -75,7 +78,9 @@ def undo(
             if engine.forgets != forgets:
                 raise UndoRefused("a key was forgotten meanwhile: try again")
             if plan.commit(author):
-                return Undone(engine.log.next_sequence - 1, plan.restored, plan.conflicts, plan.without_expiry)
+                undone = Undone(engine.log.next_sequence - 1, plan.restored, plan.conflicts, plan.without_expiry)
+                discard(plan.slices())
+                return undone
         finally:
             plan.give_up()
     raise UndoRefused("its keys are being changed all the time: try again")
@@ -239,6 +244,14 @@ class _Plan:
             engine.show(database, self.hidden[database.number])
         self._staged.commit()
         return True
+
+    def slices(self) -> Iterator[None]:
+        """It has been committed: let go of what was gathered for it, bit by bit."""
+        while self._steps:
+            del self._steps[-SLICE_KEYS:]
+            yield
+        for restoration in self._changed.values():
+            yield from restoration.slices()
 
     def _still_holds(self) -> bool:
         if any(len(database.keyspace) for database in self._replaced):

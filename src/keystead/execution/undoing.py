@@ -14,7 +14,7 @@ from keystead.engine.undoing import Unanswered, undo
 from keystead.errors import CommandError, OutOfMemory, UndoConflict, UndoRefused, WriteRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from keystead.engine.engine import Engine
     from keystead.engine.history.questions import At, Failure, Outcome, Question
@@ -41,7 +41,11 @@ def undo_for(session: Session, sequence: int, conflicts: Conflicts, explain: Exp
         if error is not None:
             raise _Denied(error)
 
-    _drive(session, undo(executor.engine, sequence, conflicts, session.author, check), explain, done)
+    def discard(slices: Iterator[None]) -> None:
+        if next(slices, slices) is None:
+            executor.call_later(0, lambda: discard(slices))
+
+    _drive(session, undo(executor.engine, sequence, conflicts, session.author, check, discard), explain, done)
 
 
 def restore_for(session: Session, key: bytes, at: At | None, explain: Explain, done: Done) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
 from msgspec.structs import astuple
 
 from keystead.engine.history.differences import differences
@@ -22,8 +23,12 @@ MANY_KEYS: Final = 2_000
 """Beyond so many keys their states are looked up in a view of the moment rather than one by one in the index."""
 
 
-class UndoStep(NamedTuple):
-    """One key: its state before the transaction and after it, by value (None: no such key) and expiry (0: none)."""
+class UndoStep(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One key: its state before the transaction and after it, by value (None: no such key) and expiry (0: none).
+
+    Unknown to the garbage collector: a server holds a hundred thousand of them while it undoes, and would stand still
+    whenever it went through them.
+    """
 
     database: int
     key: bytes
