@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from heapq import merge
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from keystead.engine.history.answers import Difference, Moment
@@ -14,12 +16,20 @@ if TYPE_CHECKING:
 
 
 def differences(
-    views: tuple[View, View], moments: tuple[Moment, Moment], database: int, prefix: bytes
+    views: tuple[View, View],
+    moments: tuple[Moment, Moment],
+    database: int,
+    prefix: bytes,
+    between: Callable[[], None] = lambda: None,
 ) -> Iterator[Difference]:
-    """The keys that begin so and are not the same in the two views, each as it was seen at its moment; in order."""
+    """The keys that begin so and are not the same in the two views, each as it was seen at its moment; in order.
+
+    *between* is called again and again.
+    """
     times = moments[0].time_ms, moments[1].time_ms
-    keys = [keys_of(view, database, prefix, time_ms) for view, time_ms in zip(views, times, strict=True)]
-    for key in sorted({*keys[0], *keys[1]}):
+    keys = [keys_of(view, database, prefix, time_ms, between) for view, time_ms in zip(views, times, strict=True)]
+    for key, _ in groupby(merge(*keys)):
+        between()
         before = alive(views[0].find(database, key), times[0])
         after = alive(views[1].find(database, key), times[1])
         if before != after:

@@ -54,10 +54,16 @@ class Past:
     retention has let go; NotCommitted for what has not happened yet; DamagedData.
     """
 
-    def __init__(self, directory: Directory, until: int | None = None) -> None:
-        """As `refresh`. DamagedData when there is no store, or none that can be read."""
+    def __init__(
+        self, directory: Directory, until: int | None = None, between_frames: Callable[[], None] = lambda: None
+    ) -> None:
+        """As `refresh`. DamagedData when there is no store, or none that can be read.
+
+        *between_frames* is called again and again while an answer is looked for. It may raise what ends that; the next
+        question must then begin with a `refresh`.
+        """
         self._directory = directory
-        self._log = RetainedLog(directory)
+        self._log = RetainedLog(directory, between_frames)
         self._views: LatestUsed[View] = LatestUsed(VIEWS_KEPT)
         self._keys: LatestUsed[list[bytes]] = LatestUsed(VIEWS_KEPT)
         self._until: int | None = None
@@ -163,9 +169,9 @@ class Past:
         """
         self._log.check(moment.sequence)
         view = self._asked(lambda: self._kept_view(moment))
-        keys = self._keys.get((database, moment), lambda: keys_of(view, database, b"", moment.time_ms))
+        keys = self._keys.get((database, moment), lambda: self._keys_of(view, database, moment))
         start = bisect_left(keys, prefix) if after is None or after < prefix else bisect_right(keys, after)
-        page = []
+        page: list[tuple[bytes, bytes, int]] = []
         for key in keys[start : start + limit]:
             state = view.find(database, key)
             if state is None or not key.startswith(prefix):
@@ -173,10 +179,13 @@ class Past:
             page.append((key, *state))
         return page
 
+    def _keys_of(self, view: View, database: int, moment: Moment) -> list[bytes]:
+        return keys_of(view, database, b"", moment.time_ms, self._log.between_frames)
+
     def differences(self, database: int, earlier: Moment, later: Moment, prefix: bytes = b"") -> Iterator[Difference]:
         """The keys that begin so and are not the same at the two moments, in order."""
         views = self.view_at(earlier), self.view_at(later)
-        return differences(views, (earlier, later), database, prefix)
+        return differences(views, (earlier, later), database, prefix, self._log.between_frames)
 
     def removed(
         self, database: int, prefix: bytes, before: int | Behind | None, limit: int, deadline_s: float

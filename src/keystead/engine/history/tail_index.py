@@ -51,17 +51,19 @@ class TailIndex(FrameIndex):
         self, file: File, size: int, until: int = MASK_64, between_frames: Callable[[], None] = lambda: None
     ) -> None:
         """Take in the good frames of transactions before *until* in the first *size* bytes. DamagedData."""
-        for frame in frames_in(file, self._salt, self.end, size):
-            if frame.first_sequence >= until:
-                break
-            self._add(file, frame)
-            self._last_offset, self.end = frame.offset, frame.end
-            between_frames()
-        if self._fresh:
-            self._add_run(array("Q", sorted(self._fresh)))
-            self._fresh.clear()
-        if self._last_offset:
-            self._last_header = file.read_at(self._last_offset, FRAME_HEADER.size)
+        try:
+            for frame in frames_in(file, self._salt, self.end, size):
+                if frame.first_sequence >= until:
+                    break
+                self._add(file, frame)
+                self._last_offset, self.end = frame.offset, frame.end
+                between_frames()
+        finally:  # what was taken in when *between_frames* raised need not be read again
+            if self._fresh:
+                self._add_run(array("Q", sorted(self._fresh)))
+                self._fresh.clear()
+            if self._last_offset:
+                self._last_header = file.read_at(self._last_offset, FRAME_HEADER.size)
 
     def still_holds(self, file: File, length: int | None) -> bool:
         """Whether what was read is still there: a start cuts off, and a full disk takes back, what was not synced."""
@@ -95,7 +97,7 @@ class TailIndex(FrameIndex):
 
     def _add_operations(self, place: int, operations: Sequence[Entry]) -> None:
         seed = self._seed
-        hashes = {digest(each.key, seed) & MASK_32 for each in operations if type(each) in KEYED}  # type: ignore[union-attr]  # each of these kinds has one
+        hashes = {digest(each.key, seed) & MASK_32 for each in operations if type(each) in KEYED}  # type: ignore[arg-type]  # each of these kinds has one
         self._fresh += [hash_ << PLACE_BITS | place for hash_ in hashes]
         # A part frame's place comes late: it stands before other commits that have been taken in since.
         kinds = set(map(type, operations))
