@@ -168,6 +168,8 @@ class Maintenance:
                 self._indexes_due = True
                 self._index_not_before_ms = self._clock.now_ms + RETRY_MS
         has_room = not (self._log.starved or self._log.holding)
+        if self.retention.keeps_nothing:
+            return  # who asks all the same, about what the newest generation has, builds them in memory
         if self._indexes_due and has_room and self._clock.now_ms >= self._index_not_before_ms:
             self._indexes_due = False
             if any(record.length is not None for record in self.manifest.segments()):

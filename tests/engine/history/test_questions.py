@@ -220,9 +220,10 @@ class _StopAfter:
     ids=lambda question: type(question).__name__,
 )
 def test_a_question_may_be_stopped_anywhere_and_the_next_is_answered_as_ever(
-    disk: SimulatedDisk, engine: Engine, question: questions.Question
+    disk: SimulatedDisk, engine: Engine, question: questions.Question, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Called off in the middle, as by a client that leaves: what the process keeps must not be half of something."""
+    monkeypatch.setattr(questions, "SLICE_S", 1e6)
     for number in range(40):
         put(engine, b"k%d" % (number % 8), b"v" * 2_000)
         engine.housekeep(1)

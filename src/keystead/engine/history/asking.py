@@ -10,6 +10,7 @@ before its turn has come or after, is not answered.
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import struct
@@ -49,6 +50,10 @@ from keystead.engine.history.questions import (
 LENGTH: Final = struct.Struct("<I")
 COMMAND: Final = (sys.executable, "-P", giving_way.__file__, "keystead.engine.history.asking")
 """Followed by the path of the directory."""
+
+
+COLLECTIONS: Final = (20_000, 50, 1_000)
+"""A full one looks at all keys of the moments that are kept, without a rest, and there is next to nothing to find."""
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
@@ -135,6 +140,7 @@ class _Attention:
 
 def main(arguments: list[str]) -> None:
     """Entry point of the process: the directory as its argument."""
+    gc.set_threshold(*COLLECTIONS)
     waiting: Waiting = queue.SimpleQueue()
     called_off: set[int] = set()
     attention = _Attention(called_off)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from keystead.engine.history.answers import Difference, Moment
 from keystead.engine.history.retained_log import alive
-from keystead.engine.history.view_at import keys_of
+from keystead.engine.history.view_at import give_back_keys, keys_of
 
 if TYPE_CHECKING:
     from keystead.engine.view import View
@@ -28,9 +28,13 @@ def differences(
     """
     times = moments[0].time_ms, moments[1].time_ms
     keys = [keys_of(view, database, prefix, time_ms, between) for view, time_ms in zip(views, times, strict=True)]
-    for key, _ in groupby(merge(*keys)):
-        between()
-        before = alive(views[0].find(database, key), times[0])
-        after = alive(views[1].find(database, key), times[1])
-        if before != after:
-            yield Difference(key, *(before or (None, 0)), *(after or (None, 0)))
+    try:
+        for key, _ in groupby(merge(*keys)):
+            between()
+            before = alive(views[0].find(database, key), times[0])
+            after = alive(views[1].find(database, key), times[1])
+            if before != after:
+                yield Difference(key, *(before or (None, 0)), *(after or (None, 0)))
+    finally:
+        for each in keys:
+            give_back_keys(each, between)

@@ -22,7 +22,7 @@ from keystead.engine.history.removed import RecycleBin
 from keystead.engine.history.retained_log import RetainedLog, State, alive
 from keystead.engine.history.transactions import ATTEMPTS, HistoryDropped, Transaction, after
 from keystead.engine.history.values_at import values_at
-from keystead.engine.history.view_at import keys_of, view_at
+from keystead.engine.history.view_at import give_back_keys, keys_of, view_at
 from keystead.errors import DamagedData
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Past:
         self._directory = directory
         self._log = RetainedLog(directory, between_frames)
         self._views: LatestUsed[View] = LatestUsed(VIEWS_KEPT)
-        self._keys: LatestUsed[list[bytes]] = LatestUsed(VIEWS_KEPT)
+        self._keys: LatestUsed[list[bytes]] = LatestUsed(VIEWS_KEPT, lambda keys: give_back_keys(keys, between_frames))
         self._until: int | None = None
         self.history_id = ""
         self.refresh(until)

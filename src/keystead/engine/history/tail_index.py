@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from keystead.engine.files import File
 
 MARK_BYTES = 1 << 16
+FRESH_KEYS = 1 << 12
+"""So many are sorted at once, in half a millisecond."""
+RUN_KEYS = 1 << 15
 _raw_operations = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
 
@@ -57,11 +60,11 @@ class TailIndex(FrameIndex):
                     break
                 self._add(file, frame)
                 self._last_offset, self.end = frame.offset, frame.end
+                if len(self._fresh) >= FRESH_KEYS:
+                    self._sort_fresh()
                 between_frames()
         finally:  # what was taken in when *between_frames* raised need not be read again
-            if self._fresh:
-                self._add_run(array("Q", sorted(self._fresh)))
-                self._fresh.clear()
+            self._sort_fresh()
             if self._last_offset:
                 self._last_header = file.read_at(self._last_offset, FRAME_HEADER.size)
 
@@ -71,9 +74,14 @@ class TailIndex(FrameIndex):
             return False
         return not self._last_offset or file.read_at(self._last_offset, FRAME_HEADER.size) == self._last_header
 
-    def _add_run(self, run: array[int]) -> None:
-        # As long as the one before is not much longer, they become one: so there are few, and none is sorted often.
-        while self._runs and len(self._runs[-1]) < 2 * len(run):
+    def _sort_fresh(self) -> None:
+        if not self._fresh:
+            return
+        run = array("Q", sorted(self._fresh))
+        self._fresh.clear()
+        # As long as the one before is not much longer, they become one: so there are few, and none is sorted often. Nor
+        # is any so long that sorting it keeps a core from others for longer than some milliseconds.
+        while self._runs and len(self._runs[-1]) < 2 * len(run) and len(self._runs[-1]) + len(run) <= RUN_KEYS:
             run = array("Q", sorted(chain(self._runs.pop(), run)))
         self._runs.append(run)
         self.runs = list(self._runs)
