@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Self
 
 import hiredis
@@ -37,6 +38,9 @@ class Connection:
         self.close()
 
     def close(self) -> None:
+        """Another thread that waits for a reply is told so too."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def command(self, *arguments: bytes | str | int) -> Any:

@@ -15,7 +15,8 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from keystead.engine.background import InlineBackground
+from benchmarks.datasets import key as key_of
+from keystead.engine.background import ThreadBackground
 from keystead.engine.engine import Engine, Options
 from keystead.engine.files import Directory
 from keystead.engine.history.past import Past
@@ -25,26 +26,32 @@ ONE_IN = 1_000
 """One change in so many is of the key whose past is asked for."""
 IN_A_TURN = 50
 """As many as clients that write at once."""
+LOOK_EVERY_S = 0.02
 QUESTIONS = 20
 KEPT = {"history_max_age_ms": 1 << 50, "history_max_bytes": 1 << 50}
 
 
 def fill(directory: Path, keys: int, changes: int) -> None:
-    """Changes of about 100 bytes each in the log, over all keys."""
-    engine = Engine(str(directory), Options(fsync="never", **KEPT), background=InlineBackground())
+    """Changes of about 100 bytes each in the log, over all keys; checkpoints and indexes are made meanwhile."""
+    engine = Engine(str(directory), Options(fsync="never", **KEPT), background=ThreadBackground())
     for _ in engine.load():
         pass
-    keyspace = engine.databases[0].keyspace
-    random = Random(7)
+    put = engine.databases[0].keyspace.put
+    drawn = Random(7).random
     for number in range(changes):
-        key = KEY if number % ONE_IN == 0 else b"key:%010d" % (number if number < keys else random.randrange(keys))
-        keyspace.put(key, b"%060d" % number)
+        key = KEY if number % ONE_IN == 0 else key_of(number if number < keys else int(drawn() * keys))
+        put(key, b"%060d" % number)
         if number % IN_A_TURN == IN_A_TURN - 1:
             engine.end_turn()
             if number % (100 * IN_A_TURN) == 100 * IN_A_TURN - 1:
                 engine.housekeep(1)
                 engine.end_turn()
     engine.end_turn()
+    engine.housekeep(1)
+    while not engine.at_rest:
+        time.sleep(LOOK_EVERY_S)
+        engine.housekeep(1)
+        engine.sync()
     engine.close()
 
 
@@ -65,7 +72,7 @@ def ask(directory: Path, keys: int, rounds: int) -> dict[str, list[float]]:
 
     def at_a_moment() -> None:
         moment = past.moment(random.randrange(newest // 5, newest))
-        past.values_at(0, [b"key:%010d" % random.randrange(keys)], moment)
+        past.values_at(0, [key_of(random.randrange(keys))], moment)
 
     answers = {
         "opened": [opened_ms],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from keystead.engine import maintenance, turns
+from keystead.engine import reserve, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ def small_sizes(few_shards: None, monkeypatch: pytest.MonkeyPatch) -> None:  # n
     monkeypatch.setattr(turns, "SPLIT_BYTES", 200)
     monkeypatch.setattr(turns, "PART_BYTES", 64)
     monkeypatch.setattr(turns, "LARGE_TRANSACTION_BYTES", 100)
-    monkeypatch.setattr(maintenance, "LEAST_RESERVE_BYTES", 256)
+    monkeypatch.setattr(reserve, "LEAST_RESERVE_BYTES", 256)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from stores import PATH, SMALL, START_MS, HandClock, QueuedBackground, opened, s
 from workload import EMPTY_DISK
 from xxhash import xxh3_64_hexdigest
 
-from keystead.engine import maintenance as maintaining
 from keystead.engine import manifest as manifests
+from keystead.engine import reserve
 from keystead.engine.background import CheckpointFailed, InlineBackground
 from keystead.engine.engine import Engine, Options
 from keystead.engine.files import Directory
@@ -491,7 +491,7 @@ def test_a_full_disk_that_shows_at_a_sync_is_final(call: str) -> None:
 
 def test_disk_space_is_kept_back_for_a_checkpoint_and_given_up_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint is what lets old files go, so it must not fail for want of room (rule 6)."""
-    monkeypatch.setattr(maintaining, "LEAST_RESERVE_BYTES", 8_000)
+    monkeypatch.setattr(reserve, "LEAST_RESERVE_BYTES", 8_000)
     stage = Stage(SMALL._replace(history_max_bytes=0))
     stage.write()
     stage.housekeep(2)
@@ -504,14 +504,14 @@ def test_disk_space_is_kept_back_for_a_checkpoint_and_given_up_for_one(monkeypat
     assert stage.engine.info().checkpoints == 1
     assert "reserve" not in stage.files
     stage.disk.capacity = None
-    stage.clock.at_ms += maintaining.RESERVE_RETRY_MS
+    stage.clock.at_ms += reserve.RESERVE_RETRY_MS
     stage.housekeep(3)
     assert len(stage.disk.content(PATH)["reserve"]) == 8_000
 
 
 def test_the_reserve_grows_with_the_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     """A quarter larger than the last one, within bounds."""
-    monkeypatch.setattr(maintaining, "MOST_RESERVE_BYTES", 1_500)
+    monkeypatch.setattr(reserve, "MOST_RESERVE_BYTES", 1_500)
     stage = Stage()
     stage.write(500)
     stage.engine.request_checkpoint()

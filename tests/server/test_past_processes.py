@@ -61,7 +61,10 @@ def values(reply: Reply) -> list[bytes | None]:
 def processes(server: Server) -> list[int]:
     """Of those that read the past for the server."""
     found = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(server.process.pid)], capture_output=True, text=True, check=False
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(server.process.pid)],
+        capture_output=True,
+        text=True,
+        check=False,
     ).stdout
     return [int(line.split()[0]) for line in found.splitlines() if PROCESS in line]
 

@@ -23,8 +23,10 @@ from keystead.engine.background import (
 from keystead.engine.checkpoint import UNFINISHED
 from keystead.engine.erasure import Erasure, Forgetting, Rewritten
 from keystead.engine.format import FILE_HEADER
+from keystead.engine.index_upkeep import IndexUpkeep
 from keystead.engine.log import NO_SPACE, Log, Segment
 from keystead.engine.manifest import CheckpointRecord, Generation, Manifest, SegmentRecord
+from keystead.engine.reserve import Reserve
 from keystead.engine.retention import KeptHistory, Retention, kept_history
 from keystead.errors import DamagedData, DiskFailure
 
@@ -39,12 +41,6 @@ RETRY_MS = 30_000
 SHORTAGES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
 """The system is short of something for the moment: that says nothing about the disk."""
 SHORTAGE_RETRY_MS = 1_000
-RESERVE_RETRY_MS = 10_000
-RESERVE_NAME = "reserve"
-LEAST_RESERVE_BYTES = 1 << 20
-MOST_RESERVE_BYTES = 64 << 20
-"""The reserve is a quarter larger than the last checkpoint, within these bounds: given up when a checkpoint or the next
-segment meets a full disk, for a checkpoint is what lets old files go."""
 
 
 class Maintenance:
@@ -67,13 +63,9 @@ class Maintenance:
         self._clock = clock
         self.retention = retention
         self._segment_bytes = segment_bytes
+        self._reserve = Reserve(directory, clock)
+        self._indexes = IndexUpkeep(directory, background, clock)
         self._task: Task[Callable[[], None]] | None = None
-        self._indexing: Task[None] | None = None
-        self._indexes_due = True
-        """Sealed segments may lack their indexes."""
-        self._indexes_verified = False
-        """A start looks at all of them: a bit may have flipped."""
-        self._index_not_before_ms = 0
         self._wanted_up_to = 0
         """A checkpoint up to this segment was asked for."""
         self._forgettings: list[Forgetting] = []
@@ -84,8 +76,6 @@ class Maintenance:
         """The manifest is to say that commits are acknowledged before they are synced."""
         self._not_before_ms = 0
         self._checkpoint_not_before_ms = 0
-        self._reserved_bytes = 0
-        self._reserve_not_before_ms = 0
         self._forgetting_runs = False
         self.checkpoint_running = False
         self.checkpoint_failed = False
@@ -141,7 +131,9 @@ class Maintenance:
     def step(self) -> None:
         """Take in what a job has done, or start the job that is due. DiskFailure is final."""
         self._step_job()
-        self._step_indexing()
+        # Without history none are built: who asks all the same, of the newest generation, builds them in memory.
+        has_room = not (self._log.starved or self._log.holding)
+        self._indexes.step(self.manifest, wanted=has_room and not self.retention.keeps_nothing)
 
     def _step_job(self) -> None:
         if self._task is not None:
@@ -154,25 +146,6 @@ class Maintenance:
             self._task = self._background.start(job)
             if self._task.done:
                 self._step_job()
-
-    def _step_indexing(self) -> None:
-        """Indexes are built beside the jobs: sealing and making room must not wait for them."""
-        if self._indexing is not None:
-            if not self._indexing.done:
-                return
-            task, self._indexing = self._indexing, None
-            try:
-                task.result()
-            except (OSError, ProcessFailed, DamagedData, DiskFailure):
-                # Derived data, and none of our files was touched: the past is read more slowly until it is tried again.
-                self._indexes_due = True
-                self._index_not_before_ms = self._clock.now_ms + RETRY_MS
-        has_room = not (self._log.starved or self._log.holding)
-        if self._indexes_due and has_room and self._clock.now_ms >= self._index_not_before_ms:
-            self._indexes_due = False
-            if any(record.length is not None for record in self.manifest.segments()):
-                self._indexing = self._background.start_indexing(self._directory, verify=not self._indexes_verified)
-                self._indexes_verified = True
 
     def _take_in(self, task: Task[Callable[[], None]]) -> None:
         was_checkpoint, self.checkpoint_running = self.checkpoint_running, False
@@ -233,21 +206,9 @@ class Maintenance:
             return self._checkpoint_job()
         if self.retention.expired(self.manifest, self._clock.now_ms):
             return self._retention_job()
-        if self._reserve_due():
-            return self._reserve_job()
+        if not log.starved and self._reserve.due(self.manifest):
+            return self._reserve.job(self.manifest)
         return None
-
-    def _reserve_target(self) -> int:
-        checkpoint = self.manifest.current.checkpoint
-        wanted = checkpoint.length * 5 // 4 if checkpoint else 0
-        return min(max(wanted, LEAST_RESERVE_BYTES), MOST_RESERVE_BYTES)
-
-    def _reserve_due(self) -> bool:
-        return (
-            not self._log.starved
-            and self._reserved_bytes < self._reserve_target()
-            and self._clock.now_ms >= self._reserve_not_before_ms
-        )
 
     def _may_seal(self, segment: Segment) -> bool:
         # With fsync "always" sealing waits for the commits' own sync; otherwise it does the syncing.
@@ -287,7 +248,7 @@ class Maintenance:
             manifests.store(directory, manifest)
             return lambda: self._replaced(manifest)
 
-        return self._or_from_reserve(job)
+        return self._reserve.given_up_for(job)
 
     def _replaced(self, manifest: Manifest) -> None:
         self.manifest = manifest
@@ -312,7 +273,7 @@ class Maintenance:
                 raise
             return lambda: self._prepared(manifest, file, record)
 
-        return self._or_from_reserve(job)
+        return self._reserve.given_up_for(job)
 
     def _prepared(self, manifest: Manifest, file: File, record: SegmentRecord) -> None:
         self.manifest = manifest
@@ -335,7 +296,7 @@ class Maintenance:
     def _sealed_one(self, manifest: Manifest, segment: Segment) -> None:
         self.manifest = manifest
         self._log.sealed(segment)
-        self._indexes_due = True
+        self._indexes.segments_changed()
 
     def _checkpoint_job(self) -> Callable[[], Callable[[], None]]:
         manifest, directory, background = copy.deepcopy(self.manifest), self._directory, self._background
@@ -349,7 +310,7 @@ class Maintenance:
             manifests.store(directory, manifest)
             return lambda: self._installed(manifest)
 
-        return self._or_from_reserve(job)
+        return self._reserve.given_up_for(job)
 
     def _installed(self, manifest: Manifest) -> None:
         self.manifest = manifest
@@ -374,61 +335,14 @@ class Maintenance:
             directory.sync()
             return lambda: self._forgotten(manifest, forgetting, rewritten)
 
-        return self._or_from_reserve(job)
+        return self._reserve.given_up_for(job)
 
     def _forgotten(self, manifest: Manifest, forgetting: Forgetting, rewritten: Rewritten) -> None:
         self.manifest = manifest
         self._forgettings.remove(forgetting)
         self.on_forgotten()
         forgetting.rewritten = rewritten
-        self._indexes_due = True
-
-    def _reserve_job(self) -> Callable[[], Callable[[], None]]:
-        directory, target = self._directory, self._reserve_target()
-
-        def job() -> Callable[[], None]:
-            try:
-                with directory.open_or_create(RESERVE_NAME) as file:
-                    if file.size() < target:
-                        file.allocate(0, target)
-                        file.sync()
-            except OSError as error:
-                if error.errno not in NO_SPACE:
-                    raise
-                directory.remove(RESERVE_NAME)
-                return self._reserve_lost
-            return lambda: self._reserve_kept(target)
-
-        return job
-
-    def _reserve_kept(self, size: int) -> None:
-        self._reserved_bytes = size
-
-    def _reserve_lost(self) -> None:
-        self._reserved_bytes = 0
-        self._reserve_not_before_ms = self._clock.now_ms + RESERVE_RETRY_MS
-
-    def _or_from_reserve(self, job: Callable[[], Callable[[], None]]) -> Callable[[], Callable[[], None]]:
-        """The job, tried once more with the reserve given up when the disk is full."""
-        directory = self._directory
-
-        def attempt() -> Callable[[], None]:
-            try:
-                return job()
-            except OSError as error:
-                if error.errno not in NO_SPACE or RESERVE_NAME not in directory.names():
-                    raise
-            directory.remove(RESERVE_NAME)
-            directory.sync()
-            done = job()
-
-            def take_in() -> None:
-                self._reserve_lost()
-                done()
-
-            return take_in
-
-        return attempt
+        self._indexes.segments_changed()
 
     def _retention_job(self) -> Callable[[], Callable[[], None]]:
         manifest, directory = copy.deepcopy(self.manifest), self._directory

@@ -31,10 +31,10 @@ from keystead.engine.format import (
 )
 from keystead.engine.history import segment_index
 from keystead.engine.log import NO_SPACE, Log, Segment
-from keystead.engine.maintenance import RESERVE_NAME
 from keystead.engine.manifest import Generation, Manifest, SegmentRecord
 from keystead.engine.operations import Parts, decode_entries
 from keystead.engine.recovery import OpenSegment, Recovered, TornTail
+from keystead.engine.reserve import RESERVE_NAME
 from keystead.errors import DamagedData
 
 STORED = re.compile(r"segment-\d{10,}(?:-r\d+)?\.log|checkpoint-\d{10,}(?:-r\d+)?\.ckp")

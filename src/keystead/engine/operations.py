@@ -7,7 +7,7 @@ at no extra cost; both have the same bytes. `docs/format.md` lists them; tags ar
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import msgspec
 
@@ -75,6 +75,7 @@ class Patch(msgspec.Struct, array_like=True, tag=PATCH, gc=False, forbid_unknown
 class Bind(msgspec.Struct, array_like=True, tag=BIND, gc=False, forbid_unknown_fields=True):
     """This database number now shows that keyspace."""
 
+    key: ClassVar[None] = None
     database: int
     keyspace: int
 
@@ -82,12 +83,14 @@ class Bind(msgspec.Struct, array_like=True, tag=BIND, gc=False, forbid_unknown_f
 class Group(msgspec.Struct, array_like=True, tag=GROUP, gc=False, forbid_unknown_fields=True):
     """The next *operations* operations are one transaction. Without it each operation is a transaction of its own."""
 
+    key: ClassVar[None] = None
     operations: int
 
 
 class Author(msgspec.Struct, array_like=True, tag=AUTHOR, gc=False, frozen=True, forbid_unknown_fields=True):
     """Who committed the transactions from here to the next author or the end of the frame."""
 
+    key: ClassVar[None] = None
     user: str
     client: str
 
@@ -95,6 +98,7 @@ class Author(msgspec.Struct, array_like=True, tag=AUTHOR, gc=False, frozen=True,
 class Parts(msgspec.Struct, array_like=True, tag=PARTS, gc=False, forbid_unknown_fields=True):
     """The operations of one transaction, encoded, are the part frames of that number joined: *length* bytes."""
 
+    key: ClassVar[None] = None
     part: int
     length: int
 

@@ -24,6 +24,11 @@ class Retention(NamedTuple):
     max_age_ms: int
     max_bytes: int
 
+    @property
+    def keeps_nothing(self) -> bool:
+        """Whether history is turned off."""
+        return not (self.max_age_ms and self.max_bytes)
+
     def expired(self, manifest: Manifest, now_ms: int) -> int:
         """How many of the oldest generations are to be let go; never the newest."""
         old = manifest.generations[:-1]

@@ -16,8 +16,8 @@ from keystead.engine import turns
 from keystead.engine.background import InlineBackground
 from keystead.engine.engine import Engine, Options
 from keystead.engine.files import LOCK_NAME
-from keystead.engine.maintenance import RESERVE_NAME
 from keystead.engine.operations import Author
+from keystead.engine.reserve import RESERVE_NAME
 
 OPTIONS = Options(segment_bytes=4096, reserve_bytes=512)
 FAR_MS = 32_503_680_000_000

@@ -188,3 +188,81 @@ def test_a_value_that_was_not_there_is_none(answerer: Answerer) -> None:
     found = answerer.answer(ValueAt(0, b"k1", At(1)), None)
     assert isinstance(found, Value)
     assert found.value is None
+
+
+class _Stopped(Exception):
+    pass
+
+
+class _StopAfter:
+    """Ends a question at its nth step; 0 lets it come to its end."""
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    def step(self) -> None:
+        if self.left == 1:
+            self.left = 0
+            raise _Stopped
+        self.left = max(0, self.left - 1)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        HistoryOf(0, b"k3", 10),
+        ValueAt(0, b"k3", At(4)),
+        KeysAt(0, At(4), b"k", None, 100),
+        DifferencesBetween(0, At(2), At(16), b"", None, 100),
+        RemovedKeys(0, b"", None, 100),
+        Transactions(None, 100),
+    ],
+    ids=lambda question: type(question).__name__,
+)
+def test_a_question_may_be_stopped_anywhere_and_the_next_is_answered_as_ever(
+    disk: SimulatedDisk, engine: Engine, question: questions.Question, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Called off in the middle, as by a client that leaves: what the process keeps must not be half of something."""
+    monkeypatch.setattr(questions, "SLICE_S", 1e6)
+    for number in range(16):
+        put(engine, b"k%d" % (number % 8), b"v" * 2_000)
+        engine.housekeep(1)
+    engine.databases[0].keyspace.delete(b"k7")
+    engine.end_turn()
+    engine.sync()
+    fresh = Answerer(Directory(PATH, disk))
+    expected = fresh.answer(question, None)
+    fresh.close()
+    stop = _StopAfter()
+    answerer = Answerer(Directory(PATH, disk), stop.step)
+    stopped = 0
+    while True:
+        stop.left = stopped + 1
+        try:
+            assert answerer.answer(question, None) == expected
+            break
+        except _Stopped:
+            stopped += 1
+        assert answerer.answer(question, None) == expected
+        answerer.close()
+    assert stopped > 3
+    answerer.close()
+
+
+def test_a_comparison_that_is_stopped_in_the_middle_goes_on_where_it_was_asked_to(
+    disk: SimulatedDisk, engine: Engine
+) -> None:
+    """The answerer keeps where the last page stopped: stopped while it looked for the next one, it knows nothing."""
+    for number in range(6):
+        put(engine, b"k%d" % number, b"v")
+    stop = _StopAfter()
+    answerer = Answerer(Directory(PATH, disk), stop.step)
+    compare = DifferencesBetween(0, At(0), At(6), b"", None, 2)
+    answerer.answer(compare, None)
+    following = msgspec.structs.replace(compare, after=b"k1")
+    stop.left = 2  # behind the look at the log's end
+    with pytest.raises(_Stopped):
+        answerer.answer(following, None)
+    answer = answerer.answer(following, None)
+    assert [found.key for found in answer.items] == [b"k2", b"k3"]  # type: ignore[union-attr]
+    answerer.close()

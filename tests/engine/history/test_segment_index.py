@@ -187,3 +187,23 @@ def test_power_lost_at_any_call_leaves_a_store_that_opens_and_says_the_same() ->
         opened(after).close()
         assert indexes(after) <= manifest_of(after).all_files()
         assert not [name for name in after.content(PATH) if name.endswith(".tmp")]
+
+
+def test_without_history_no_index_is_built_until_it_is_wanted() -> None:
+    """Who turns history off need not pay for it; who turns it on again has all indexes."""
+    disk = SimulatedDisk(EMPTY_DISK)
+    engine = opened(disk, SMALL._replace(history_max_bytes=0), HandClock())
+
+    def write() -> None:
+        for number in range(60):
+            engine.databases[0].keyspace.put(b"%d" % number, bytes(200))
+            engine.end_turn()
+            engine.sync()
+            engine.housekeep(1)
+
+    write()
+    assert engine.log.segment.number > 1
+    assert indexes(disk) == set()
+    engine.configure(SMALL)
+    write()
+    assert indexes(disk)

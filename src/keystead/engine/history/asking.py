@@ -2,15 +2,15 @@
 
 Reading is done in another process because decoding takes the interpreter: a server would stand still meanwhile. The
 process stays, so that indexes and the keys of recent moments are at hand. It ends when its input ends, which is when
-its parent ends, however that happens.
+its parent ends, however that happens. It is started by `giving_way.py`, and rests as often as that asks for.
 
-A message is its length (`LENGTH`) and MessagePack. Questions are answered one after the other; what was called off
-before its turn came is not answered.
+A message is its length (`LENGTH`) and MessagePack. Questions are answered one after the other; one that is called off,
+before its turn has come or after, is not answered.
 """
 
 from __future__ import annotations
 
-import contextlib
+import gc
 import os
 import queue
 import struct
@@ -20,13 +20,17 @@ from typing import BinaryIO, Final, TypeAlias
 
 import msgspec
 
+from keystead.engine import giving_way
 from keystead.engine.files import Directory
 from keystead.engine.history.questions import Answerer, Outcome, Question
 
 LENGTH: Final = struct.Struct("<I")
-NICENESS: Final = 10
-COMMAND: Final = (sys.executable, "-m", "keystead.engine.history.asking")
+COMMAND: Final = (sys.executable, "-P", giving_way.__file__, "keystead.engine.history.asking")
 """Followed by the path of the directory."""
+
+
+COLLECTIONS: Final = (20_000, 50, 1_000)
+"""A full one looks at all keys of the moments that are kept, without a rest, and there is next to nothing to find."""
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
@@ -67,23 +71,47 @@ def read_message(source: BinaryIO) -> bytes | None:
     return data if len(data) == length else None
 
 
-def main() -> None:
-    """Entry point of the process."""
-    answerer = Answerer(Directory(sys.argv[1]))
-    with contextlib.suppress(OSError):
-        os.nice(NICENESS)
+class _CalledOff(Exception):
+    """Nobody waits for the answer any more."""
+
+
+class _Attention:
+    """What a process that looks for an answer does now and then: it rests, and hears whether to go on."""
+
+    def __init__(self, called_off: set[int]) -> None:
+        self.number = 0
+        """Of the question that is being answered."""
+        self._called_off = called_off
+        self._rests = giving_way.Rests()
+
+    def between_frames(self) -> None:
+        """_CalledOff."""
+        self._rests.take_if_due()
+        if self.number in self._called_off:
+            raise _CalledOff
+
+
+def main(arguments: list[str]) -> None:
+    """Entry point of the process: the directory as its argument."""
+    gc.set_threshold(*COLLECTIONS)
     waiting: Waiting = queue.SimpleQueue()
     called_off: set[int] = set()
+    attention = _Attention(called_off)
+    answerer = Answerer(Directory(arguments[0]), attention.between_frames)
     threading.Thread(target=_listen, args=(waiting, called_off), daemon=True).start()
     output = sys.stdout.buffer
     while (request := waiting.get()) is not None:
-        if request.number in called_off:
-            called_off.discard(request.number)
-            continue
-        assert request.question is not None
-        outcome = answerer.answer(request.question, request.until)
-        output.write(framed(Reply(request.number, outcome)))
-        output.flush()
+        if request.number not in called_off:
+            assert request.question is not None
+            attention.number = request.number
+            try:
+                outcome = answerer.answer(request.question, request.until)
+            except _CalledOff:
+                pass
+            else:
+                output.write(framed(Reply(request.number, outcome)))
+                output.flush()
+        called_off.discard(request.number)
 
 
 def _listen(waiting: Waiting, called_off: set[int]) -> None:
@@ -96,7 +124,3 @@ def _listen(waiting: Waiting, called_off: set[int]) -> None:
             else:
                 waiting.put(request)
     os._exit(0)  # whatever is being looked for: nobody waits for it
-
-
-if __name__ == "__main__":
-    main()

@@ -19,6 +19,8 @@ from keystead.engine.view import ReplayError, View
 from keystead.errors import DamagedData
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from keystead.engine.files import Directory, File
     from keystead.engine.history.transactions import Databases
     from keystead.engine.manifest import CheckpointRecord
@@ -91,11 +93,11 @@ class CheckpointKeys:
                 pass
         self._verified = True
 
-    def read_into(self, view: View) -> None:
+    def read_into(self, view: View, between_frames: Callable[[], None]) -> None:
         """Put all of it into *view*."""
         with self._directory.open_to_read(self.record.file) as file:
             for _ in read_opened(self._path, file, self._store_id, self.record, view):
-                pass
+                between_frames()
 
     @cached_property
     def _salt(self) -> int:

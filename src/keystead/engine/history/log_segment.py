@@ -8,8 +8,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, cast
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
@@ -33,7 +33,7 @@ from keystead.engine.history.transactions import (
     after,
     transactions,
 )
-from keystead.engine.operations import SYSTEM, Author, Bind, Change, Group, Keyed, Parts, decode_entries
+from keystead.engine.operations import SYSTEM, Author, Bind, Change, Entry, Group, Keyed, Parts, decode_entries
 from keystead.engine.reading import FRAME_BYTES, WINDOW_BYTES, frames_in, read_frame, read_header
 from keystead.engine.view import ReplayError
 from keystead.errors import DamagedData
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from keystead.engine.manifest import Manifest, SegmentRecord
 
 WALK_BYTES = 1 << 16
+NO_OPERATIONS: frozenset[type[Any]] = frozenset((Author, Group, Parts))
+_key_of = attrgetter("key")
 NO_GROUP = b"\xdd"
 """MessagePack: an array whose length follows in 32 bits."""
 
@@ -57,16 +59,48 @@ class Touch(NamedTuple):
     operations: list[Keyed | Bind]
 
 
-class LogSegment:
-    """A segment that the manifest names. Its file and its index are opened when they are wanted: FileNotFoundError."""
+class Wanted(NamedTuple):
+    """Operations that are looked for. A frame may hold thousands of others, which are passed over in C loops."""
 
-    def __init__(self, directory: Directory, manifest: Manifest, record: SegmentRecord, kept: Kept) -> None:
+    trait: Callable[[Entry], object]
+    """What an entry is told by; of C, for it is asked of each entry."""
+    traits: frozenset[object]
+    """Of those that may be wanted, and of the entries that are no operations."""
+    is_wanted: Callable[[Change], bool]
+    """Whether one of these traits is wanted."""
+
+
+def of_kinds(kinds: frozenset[type[Any]], is_wanted: Callable[[Change], bool] = lambda _: True) -> Wanted:
+    """Operations of these kinds, as far as they are wanted."""
+    return Wanted(type, kinds | NO_OPERATIONS, lambda change: type(change) in kinds and is_wanted(change))
+
+
+def _of_key(key: bytes, *, binds: bool) -> Wanted:
+    """Operations on that key, in any keyspace; and what binds databases."""
+    return Wanted(_key_of, frozenset((key, None)), lambda change: binds if type(change) is Bind else change.key == key)
+
+
+class LogSegment:
+    """A segment that the manifest names. Its file and its index are opened when they are wanted: FileNotFoundError.
+
+    Whoever goes through it calls *between_frames* often; what that raises ends the question, and harms no other.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        manifest: Manifest,
+        record: SegmentRecord,
+        kept: Kept,
+        between_frames: Callable[[], None] = lambda: None,
+    ) -> None:
         self.record = record
         self.path = f"{directory.path}/{record.file}"
         self._directory = directory
         self._store_id = manifest.store_id
         self._seed = manifest.seed
         self._kept = kept
+        self._between_frames = between_frames
         self._tail: TailIndex | None = None
         self._binds: tuple[int, list[Touch]] = (0, [])
 
@@ -109,7 +143,9 @@ class LogSegment:
 
     def _load(self) -> FrameIndex:
         found = segment_index.load(self._directory, self._store_id, self.record)
-        return found or segment_index.build(self.path, self.file, self._store_id, self._seed, self.record)
+        if found is not None:
+            return found
+        return segment_index.build(self.path, self.file, self._store_id, self._seed, self.record, self._between_frames)
 
     def inherit(self, other: LogSegment) -> None:
         """This one is sealed now: what the other one, while it was being written, has learnt of it still holds."""
@@ -140,7 +176,7 @@ class LogSegment:
         if self._tail is None:
             self._tail = TailIndex(self.path, self.header.salt, self._seed, self.header.first_sequence)
             self.__dict__.pop("first_ms", None)
-        self._tail.grow(self.file, self.size, until)
+        self._tail.grow(self.file, self.size, until, self._between_frames)
         return self._tail
 
     # --- Where a moment is ------------------------------------------------------------------------------------------
@@ -153,6 +189,7 @@ class LogSegment:
         for frame in frames_in(self.file, self.header.salt, offset, end, window_bytes):
             yield frame
             offset = frame.end
+            self._between_frames()
         if offset != end:
             raise DamagedData(self.path, offset, "a frame's checksum does not match")
 
@@ -167,9 +204,12 @@ class LogSegment:
         """The place behind the commit frame with that transaction; behind all, when it is not in this segment."""
         if self.header.first_sequence > sequence:
             return 0
-        if not self.index.marks:
+        index = self.index
+        if not index.marks:
             return place_of(self.size)
-        for frame in self.frames(self.index.start_of(sequence), WALK_BYTES):
+        if isinstance(index, TailIndex) and sequence + 1 >= index.next_sequence:
+            return place_of(index.end)
+        for frame in self.frames(index.start_of(sequence), WALK_BYTES):
             if frame.kind == COMMIT and sequence < frame.first_sequence + frame.number:
                 return place_of(frame.end)
         return place_of(self.size)
@@ -191,12 +231,7 @@ class LogSegment:
         *binds*: and all that bound databases.
         """
         index = self.index
-
-        def wanted(change: Change) -> bool:
-            if type(change) is Bind:
-                return binds
-            return getattr(change, "key", None) == key  # a filler has none
-
+        wanted = _of_key(key, binds=binds)
         for found in index.changes(key_hash(key, self._seed), end, index.binds if binds else ()):
             yield from reversed(self.touches(found, wanted))
 
@@ -206,38 +241,47 @@ class LogSegment:
         known = index.end if isinstance(index, TailIndex) else -1
         if self._binds[0] != known:
             chosen = index.changes(0, place_of(self.size), index.binds) if index.binds else ()
-            touches = [touch for found in chosen for touch in reversed(self.touches(found, _is_bind))]
+            wanted = of_kinds(frozenset((Bind,)))
+            touches = [touch for found in chosen for touch in reversed(self.touches(found, wanted))]
             self._binds = known, touches[::-1]
         return self._binds[1]
 
-    def touches(self, found: Found, wanted: Callable[[Change], bool]) -> list[Touch]:
+    def touches(self, found: Found, wanted: Wanted) -> list[Touch]:
         """What transactions of a commit frame did, as far as it is wanted; in order. DamagedData."""
+        self._between_frames()
         frame = self._frame(found.commit)
         try:
             return list(self._touches(frame, found.parts, wanted))
         except (msgspec.DecodeError, ReplayError) as error:
             raise DamagedData(self.path, frame.offset, f"its content makes no sense: {error}") from error
 
-    def _touches(self, frame: Frame, parts: Sequence[int], wanted: Callable[[Change], bool]) -> Iterator[Touch]:
-        author, sequence = SYSTEM, frame.first_sequence
-        following = iter(decode_entries(frame.payload))
-        for entry in following:
+    def _touches(self, frame: Frame, parts: Sequence[int], wanted: Wanted) -> Iterator[Touch]:
+        trait, traits, is_wanted = wanted
+        entries = decode_entries(frame.payload)
+        author, looked_at, begin_none = SYSTEM, 0, 0
+        for at in [at for at, found in enumerate(map(trait, entries)) if found in traits]:
+            if at < looked_at:
+                continue  # it is in a group
+            entry, sequence = entries[at], frame.first_sequence + at - begin_none
+            looked_at = at + 1
+            operations: Sequence[Change]
             if isinstance(entry, Author):
                 author = entry
+                begin_none += 1
                 continue
-            operations: Sequence[Change]
             if isinstance(entry, Group):
-                operations = list(islice(following, entry.operations))  # type: ignore[arg-type]  # a group has no other
+                looked_at += entry.operations
+                begin_none += entry.operations
+                operations = cast("list[Change]", entries[at + 1 : looked_at])  # a group has no other
             elif isinstance(entry, Parts):
                 part_at = self.index.part_at
                 chosen = [place for place in parts if part_at[place].group == entry.part]
                 operations = [change for place in chosen for change in self._beginning_in(place)]
             else:
                 operations = (entry,)
-            touching = cast("list[Keyed | Bind]", [change for change in operations if wanted(change)])
+            touching = [change for change in operations if trait(change) in traits and is_wanted(change)]
             if touching:
-                yield Touch(sequence, frame.time_ms, author, touching)
-            sequence += 1
+                yield Touch(sequence, frame.time_ms, author, cast("list[Keyed | Bind]", touching))
 
     def _beginning_in(self, place: int) -> list[Change]:
         """The operations that begin in that part frame: the last of them may end in a later one."""
@@ -282,7 +326,3 @@ class LogSegment:
         """The transactions of the commit frame that holds that one, up to it; *databases* as they were before them."""
         frame = self.commit_of(sequence)
         return (each for each in self._transactions(frame, databases) if each.sequence <= sequence)
-
-
-def _is_bind(change: Change) -> bool:
-    return type(change) is Bind

@@ -22,7 +22,7 @@ from keystead.engine.history.removed import RecycleBin
 from keystead.engine.history.retained_log import RetainedLog, State, alive
 from keystead.engine.history.transactions import ATTEMPTS, HistoryDropped, Transaction, after
 from keystead.engine.history.values_at import values_at
-from keystead.engine.history.view_at import keys_of, view_at
+from keystead.engine.history.view_at import give_back_keys, keys_of, view_at
 from keystead.errors import DamagedData
 
 if TYPE_CHECKING:
@@ -69,12 +69,18 @@ class Past:
     retention has let go; NotCommitted for what has not happened yet; DamagedData.
     """
 
-    def __init__(self, directory: Directory, until: int | None = None) -> None:
-        """As `refresh`. DamagedData when there is no store, or none that can be read."""
+    def __init__(
+        self, directory: Directory, until: int | None = None, between_frames: Callable[[], None] = lambda: None
+    ) -> None:
+        """As `refresh`. DamagedData when there is no store, or none that can be read.
+
+        *between_frames* is called again and again while an answer is looked for. It may raise what ends that; the next
+        question must then begin with a `refresh`.
+        """
         self._directory = directory
-        self._log = RetainedLog(directory)
+        self._log = RetainedLog(directory, between_frames)
         self._views: LatestUsed[View] = LatestUsed(VIEWS_KEPT)
-        self._keys: LatestUsed[list[bytes]] = LatestUsed(VIEWS_KEPT)
+        self._keys: LatestUsed[list[bytes]] = LatestUsed(VIEWS_KEPT, lambda keys: give_back_keys(keys, between_frames))
         self._until: int | None = None
         self.history_id = ""
         self.refresh(until)
@@ -178,9 +184,9 @@ class Past:
         """
         self._log.check(moment.sequence)
         view = self._asked(lambda: self._kept_view(moment))
-        keys = self._keys.get((database, moment), lambda: keys_of(view, database, b"", moment.time_ms))
+        keys = self._keys.get((database, moment), lambda: self._keys_of(view, database, moment))
         start = bisect_left(keys, prefix) if after is None or after < prefix else bisect_right(keys, after)
-        page = []
+        page: list[tuple[bytes, bytes, int]] = []
         for key in keys[start : start + limit]:
             state = view.find(database, key)
             if state is None or not key.startswith(prefix):
@@ -188,10 +194,13 @@ class Past:
             page.append((key, *state))
         return page
 
+    def _keys_of(self, view: View, database: int, moment: Moment) -> list[bytes]:
+        return keys_of(view, database, b"", moment.time_ms, self._log.between_frames)
+
     def differences(self, database: int, earlier: Moment, later: Moment, prefix: bytes = b"") -> Iterator[Difference]:
         """The keys that begin so and are not the same at the two moments, in order."""
         views = self.kept_view(earlier), self.kept_view(later)
-        return differences(views, (earlier, later), database, prefix)
+        return differences(views, (earlier, later), database, prefix, self._log.between_frames)
 
     def removed(
         self, database: int, prefix: bytes, before: int | Behind | None, limit: int, deadline_s: float

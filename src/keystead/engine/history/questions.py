@@ -296,8 +296,10 @@ Outcome: TypeAlias = Answer | Failure
 class Answerer:
     """Answers questions about one directory, for one thread. Close it."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, between_frames: Callable[[], None] = lambda: None) -> None:
+        """*between_frames* as of `Past`: what it raises comes out of `answer`, and the next question may be asked."""
         self._directory = directory
+        self._between_frames = between_frames
         self._past: Past | None = None
         self._walks: dict[tuple[int, tuple[int, bytes] | None], Iterator[UndoStep]] = {}
         """Where the last answer of steps ended; to begin anew takes as long as all of them."""
@@ -323,7 +325,7 @@ class Answerer:
 
     def _past_until(self, until: int | None) -> Past:
         if self._past is None:
-            self._past = Past(self._directory, until)
+            self._past = Past(self._directory, until, self._between_frames)
         else:
             self._past.refresh(until)
         return self._past
@@ -373,10 +375,12 @@ class Answerer:
     def _differences(self, past: Past, asked: DifferencesBetween) -> Differences:
         earlier, later = moment_of(past, asked.earlier), moment_of(past, asked.later)
         place = (asked.database, earlier, later, asked.prefix, asked.after)
-        if self._comparing is not None and self._comparing[0] == place:
-            comparing = self._comparing[1]
+        # Taken out: it is of no use when it is ended in the middle, and its views go before others are made.
+        known, self._comparing = self._comparing, None
+        if known is not None and known[0] == place:
+            comparing = known[1]
         else:
-            self._comparing = None  # lets its views go before others are made
+            del known
             comparing = past.differences(asked.database, earlier, later, asked.prefix)
         items: list[Difference] = []
         length = 0
@@ -389,7 +393,6 @@ class Answerer:
                 following = found.key
                 self._comparing = ((*place[:-1], following), comparing)
                 return Differences(earlier, later, items, following)
-        self._comparing = None
         return Differences(earlier, later, items, None)
 
     def _gone(self, past: Past, asked: RemovedKeys) -> Gone:

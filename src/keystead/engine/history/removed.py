@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from keystead.engine.history.answers import Behind, Moment, Removed
 from keystead.engine.history.key_changes import key_changes, steps_of
+from keystead.engine.history.log_segment import of_kinds
 from keystead.engine.history.view_at import keys_of
 from keystead.engine.operations import REMOVING, Bind, Change
 
@@ -59,11 +60,12 @@ class RecycleBin:
 
     def _touches_in(self, generation: RetainedGeneration, last: int) -> Iterator[tuple[Touch, int]]:
         shown = generation.databases_at(last)[self._database]
+        wanted = of_kinds(REMOVING | {Bind}, self._may_remove)
         for segment in reversed(generation.segments):
             if segment.header.first_sequence > last:
                 continue
             for place in segment.index.removed(segment.end_of(last)):
-                for touch in reversed(segment.touches(place, self._may_remove)):
+                for touch in reversed(segment.touches(place, wanted)):
                     if touch.sequence > last:
                         continue
                     if any(isinstance(each, Bind) for each in touch.operations):
@@ -73,13 +75,13 @@ class RecycleBin:
     def _may_remove(self, change: Change) -> bool:
         if isinstance(change, Bind):
             return change.database == self._database
-        return type(change) in REMOVING and change.key.startswith(self._prefix)
+        return change.key.startswith(self._prefix)
 
     def _keys(self, touch: Touch, shown: int) -> list[bytes]:
         keys = {each.key for each in touch.operations if not isinstance(each, Bind) and each.keyspace == shown}
         if any(isinstance(each, Bind) for each in touch.operations):
             view = self._view_at(self._log.moment(touch.sequence - 1))
-            keys |= set(keys_of(view, self._database, self._prefix, 0))
+            keys |= set(keys_of(view, self._database, self._prefix, 0, self._log.between_frames))
         return sorted(keys)
 
     def _removed(self, touch: Touch, shown: int, key: bytes) -> Removed | None:

@@ -8,7 +8,7 @@ after which a new manifest is to be followed; and DamagedData.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from keystead.engine.format import COMMIT, MASK_64
@@ -70,8 +70,10 @@ class RetainedGeneration:
 class RetainedLog:
     """All that is kept of one directory's log, up to `newest`."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, between_frames: Callable[[], None] = lambda: None) -> None:
         self._directory = directory
+        self.between_frames = between_frames
+        """Called again and again by all that takes long."""
         self._kept = Kept(directory)
         self._segments: list[LogSegment] = []
         self._checkpoints: dict[str, CheckpointKeys] = {}
@@ -91,7 +93,7 @@ class RetainedLog:
         for generation in manifest.generations:
             segments = []
             for record in generation.segments:
-                segment = LogSegment(self._directory, manifest, record, self._kept)
+                segment = LogSegment(self._directory, manifest, record, self._kept, self.between_frames)
                 before = known.get((record.number, record.salt, record.file))
                 if before is not None and before.record == record:
                     segment = before
@@ -127,8 +129,7 @@ class RetainedLog:
             next_sequence = segment.grow(until).next_sequence
         if not growing and sealed:
             next_sequence = self._next_after(sealed[-1])
-        self.newest = Moment(MASK_64, 0)  # so that `moment` finds it
-        self.newest = self.moment(min(next_sequence, until) - 1)
+        self.newest = self._moment(min(next_sequence, until) - 1)
 
     @staticmethod
     def _next_after(segment: LogSegment) -> int:
@@ -164,6 +165,9 @@ class RetainedLog:
     def moment(self, sequence: int) -> Moment:
         """The moment after that transaction. HistoryDropped, NotCommitted."""
         self.check(sequence)
+        return self._moment(sequence)
+
+    def _moment(self, sequence: int) -> Moment:
         if sequence == self.floor.sequence:
             return self.floor
         return Moment(sequence, self.segment_of(sequence).commit_of(sequence).time_ms)

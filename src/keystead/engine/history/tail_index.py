@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from keystead.engine.files import File
 
 MARK_BYTES = 1 << 16
+FRESH_KEYS = 1 << 12
+"""So many are sorted at once, in half a millisecond."""
+RUN_KEYS = 1 << 15
 _raw_operations = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
 
@@ -51,17 +54,19 @@ class TailIndex(FrameIndex):
         self, file: File, size: int, until: int = MASK_64, between_frames: Callable[[], None] = lambda: None
     ) -> None:
         """Take in the good frames of transactions before *until* in the first *size* bytes. DamagedData."""
-        for frame in frames_in(file, self._salt, self.end, size):
-            if frame.first_sequence >= until:
-                break
-            self._add(file, frame)
-            self._last_offset, self.end = frame.offset, frame.end
-            between_frames()
-        if self._fresh:
-            self._add_run(array("Q", sorted(self._fresh)))
-            self._fresh.clear()
-        if self._last_offset:
-            self._last_header = file.read_at(self._last_offset, FRAME_HEADER.size)
+        try:
+            for frame in frames_in(file, self._salt, self.end, size):
+                if frame.first_sequence >= until:
+                    break
+                self._add(file, frame)
+                self._last_offset, self.end = frame.offset, frame.end
+                if len(self._fresh) >= FRESH_KEYS:
+                    self._sort_fresh()
+                between_frames()
+        finally:  # what was taken in when *between_frames* raised need not be read again
+            self._sort_fresh()
+            if self._last_offset:
+                self._last_header = file.read_at(self._last_offset, FRAME_HEADER.size)
 
     def still_holds(self, file: File, length: int | None) -> bool:
         """Whether what was read is still there: a start cuts off, and a full disk takes back, what was not synced."""
@@ -69,9 +74,14 @@ class TailIndex(FrameIndex):
             return False
         return not self._last_offset or file.read_at(self._last_offset, FRAME_HEADER.size) == self._last_header
 
-    def _add_run(self, run: array[int]) -> None:
-        # As long as the one before is not much longer, they become one: so there are few, and none is sorted often.
-        while self._runs and len(self._runs[-1]) < 2 * len(run):
+    def _sort_fresh(self) -> None:
+        if not self._fresh:
+            return
+        run = array("Q", sorted(self._fresh))
+        self._fresh.clear()
+        # As long as the one before is not much longer, they become one: so there are few, and none is sorted often. Nor
+        # is any so long that sorting it keeps a core from others for longer than some milliseconds.
+        while self._runs and len(self._runs[-1]) < 2 * len(run) and len(self._runs[-1]) + len(run) <= RUN_KEYS:
             run = array("Q", sorted(chain(self._runs.pop(), run)))
         self._runs.append(run)
         self.runs = list(self._runs)
@@ -95,7 +105,7 @@ class TailIndex(FrameIndex):
 
     def _add_operations(self, place: int, operations: Sequence[Entry]) -> None:
         seed = self._seed
-        hashes = {digest(each.key, seed) & MASK_32 for each in operations if type(each) in KEYED}  # type: ignore[union-attr]  # each of these kinds has one
+        hashes = {digest(each.key, seed) & MASK_32 for each in operations if type(each) in KEYED}  # type: ignore[arg-type]  # each of these kinds has one
         self._fresh += [hash_ << PLACE_BITS | place for hash_ in hashes]
         # A part frame's place comes late: it stands before other commits that have been taken in since.
         kinds = set(map(type, operations))
