@@ -156,6 +156,21 @@ def test_an_expired_key_whose_removal_is_taken_back_is_removed_by_the_next_chang
     assert (engine.expired_keys, len(engine.ops)) == (1, 2)
 
 
+def test_a_patched_string_that_was_due_is_put_back_whole(engine: Engine, keyspace: Keyspace, clock: HandClock) -> None:
+    # Its new expiry was to be set, so only the way back from patches was kept; but its time was up, and it was removed.
+    keyspace.put(b"k", b"value", clock.at_ms + 10)
+    keyspace.patch(b"k", 5, b" and more")
+    commit(engine)
+    clock.at_ms += 20
+    engine.clock.refresh()
+    before = everything(engine)
+    savepoint = Savepoint(engine)
+    with pytest.raises(KeyError):
+        keyspace.set_expiry(b"k", 0)
+    savepoint.roll_back()
+    assert everything(engine) == before
+
+
 def test_the_key_index_follows_a_roll_back(engine: Engine, keyspace: Keyspace) -> None:
     engine.build_index()
     while not engine.at_rest:

@@ -432,13 +432,14 @@ class Keyspace:
         """
         value = self.shards[i].get(key)
         image: Image = (value, expiry_of(self.expires[i], key))
+        is_due = 0 < image[1] <= self._clock.now_ms
         before = self.open_before.get(key)
         if before is None:
-            patchable = value_stays and isinstance(value, bytearray)
+            patchable = value_stays and isinstance(value, bytearray) and not is_due
             self.open_before[key] = Unpatch(len(value), image[1]) if patchable and value is not None else image
         elif isinstance(before, Unpatch):
             self.open_before[key] = before.undo(image)
-        if 0 < image[1] <= self._clock.now_ms and image[0] is not None:
+        if is_due and image[0] is not None:
             self._remove(i, key, image[0])
             self._record((op.EXPIRED, self.id, key))
             self.expired_keys += 1
