@@ -11,7 +11,7 @@ from stores import SMALL, START_MS, opened
 from workload import EMPTY_DISK
 
 from keystead.engine.engine import Engine
-from keystead.engine.history.questions import Answerer
+from keystead.engine.history.answering import Answerer
 from keystead.engine.operations import Author
 from keystead.engine.undoing import Undoing, drive, undo
 from keystead.engine.undone import Conflicts, Undone

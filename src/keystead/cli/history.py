@@ -20,9 +20,10 @@ from keystead.cli.offline import refuse_missing
 from keystead.cli.options import CommandLine
 from keystead.cli.progress import size
 from keystead.engine.files import Directory
+from keystead.engine.history.answering import logged_of
 from keystead.engine.history.answers import Difference, KeyChange, Moment
 from keystead.engine.history.past import Past
-from keystead.engine.history.questions import LoggedTransaction, Operation, Transactions, logged_of
+from keystead.engine.history.questions import LoggedTransaction, Operation, Transactions
 from keystead.engine.view import DATABASES
 from keystead.execution.past_moments import asking, first_behind, found
 

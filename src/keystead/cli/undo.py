@@ -16,7 +16,8 @@ from keystead.cli.progress import many
 from keystead.embedded.remote_undo import restore_by, undo_by
 from keystead.engine.background import InlineBackground
 from keystead.engine.bringing_back import WasAbsent, bring_back
-from keystead.engine.history.questions import Answerer, At
+from keystead.engine.history.answering import Answerer
+from keystead.engine.history.questions import At
 from keystead.engine.operations import Author
 from keystead.engine.undoing import drive, undo
 from keystead.engine.view import DATABASES

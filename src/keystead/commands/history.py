@@ -20,6 +20,7 @@ from keystead.commands.declaration import command
 from keystead.commands.moments import NotAMoment, iso, read_moment
 from keystead.commands.numbers import positive
 from keystead.engine.history import questions
+from keystead.engine.history.answering import MOST_BYTES
 from keystead.engine.history.answers import Behind, Difference, Moment, Removed
 from keystead.engine.history.questions import (
     Change,
@@ -302,7 +303,7 @@ class _Gathering:
 
     @property
     def _is_full(self) -> bool:
-        return len(self.items) >= self._count or self._bytes > questions.MOST_BYTES
+        return len(self.items) >= self._count or self._bytes > MOST_BYTES
 
     def _ends_shown(self, answer: Any) -> bool:
         return isinstance(answer, Log) or not answer.items or self._readable(answer.items[-1]) is not None

@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from keystead.engine.history.questions import Answerer
+from keystead.engine.history.answering import Answerer
 from keystead.execution.past_moments import refuse_failure
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from keystead.engine.history.questions import Answerer, Outcome, Question, Unreadable
+from keystead.engine.history.answering import Answerer
+from keystead.engine.history.questions import Outcome, Question, Unreadable
 
 if TYPE_CHECKING:
     from keystead.engine.engine import Engine

@@ -22,7 +22,8 @@ import msgspec
 
 from keystead.engine import giving_way
 from keystead.engine.files import Directory
-from keystead.engine.history.questions import Answerer, Outcome, Question
+from keystead.engine.history.answering import Answerer
+from keystead.engine.history.questions import Outcome, Question
 
 LENGTH: Final = struct.Struct("<I")
 COMMAND: Final = (sys.executable, "-P", giving_way.__file__, "keystead.engine.history.asking")

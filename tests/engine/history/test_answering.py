@@ -12,11 +12,11 @@ from workload import EMPTY_DISK
 
 from keystead.engine.engine import Engine
 from keystead.engine.files import Directory
-from keystead.engine.history import questions
-from keystead.engine.history.answers import Moment
+from keystead.engine.history import answering
+from keystead.engine.history.answering import Answerer
+from keystead.engine.history.answers import Behind, Moment
 from keystead.engine.history.asking import Reply, Request, decode_reply, framed
 from keystead.engine.history.questions import (
-    Answerer,
     At,
     Changes,
     DifferencesBetween,
@@ -28,6 +28,7 @@ from keystead.engine.history.questions import (
     MomentOf,
     NotYet,
     Page,
+    Question,
     RemovedKeys,
     Transactions,
     Unreadable,
@@ -81,7 +82,7 @@ def _time_of(answerer: Answerer, sequence: int) -> int:
 
 
 def test_pages_end_early_when_values_are_long(answerer: Answerer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions, "MOST_BYTES", 25)
+    monkeypatch.setattr(answering, "MOST_BYTES", 25)
     found, after = [], None
     while True:
         page = answerer.answer(KeysAt(0, At(5), b"k", after, 100), None)
@@ -99,7 +100,7 @@ def test_a_value_longer_than_a_page_comes_alone(
 ) -> None:
     for number in range(3):
         put(engine, b"k", b"%d" % number * 100)
-    monkeypatch.setattr(questions, "MOST_BYTES", 25)
+    monkeypatch.setattr(answering, "MOST_BYTES", 25)
     changes = answerer.answer(HistoryOf(0, b"k", 10), None)
     assert isinstance(changes, Changes)
     assert [change.value for change in changes.changes] == [b"2" * 100]
@@ -110,8 +111,8 @@ def test_a_value_longer_than_a_page_comes_alone(
 
 def test_a_comparison_goes_on_where_it_stopped(answerer: Answerer, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
-    original = questions.Past.differences
-    monkeypatch.setattr(questions.Past, "differences", lambda *args: begun.append(args) or original(*args))
+    original = answering.Past.differences
+    monkeypatch.setattr(answering.Past, "differences", lambda *args: begun.append(args) or original(*args))
     found, after = [], None
     while True:
         page = answerer.answer(DifferencesBetween(0, At(0), At(5), b"", after, 2), None)
@@ -126,7 +127,7 @@ def test_a_comparison_goes_on_where_it_stopped(answerer: Answerer, monkeypatch: 
 
 
 def test_the_log_ends_early_when_it_takes_long(answerer: Answerer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions, "SLICE_S", -1.0)
+    monkeypatch.setattr(answering, "SLICE_S", -1.0)
     log = answerer.answer(Transactions(None, 100), None)
     assert log == Log([], 1)
 
@@ -135,7 +136,7 @@ def test_operations_of_a_large_transaction_are_counted(
     engine: Engine, answerer: Answerer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(engine, *(part for number in range(10) for part in (b"big:%d" % number, b"v")), b"other", b"v")
-    monkeypatch.setattr(questions, "MOST_OPERATIONS", 4)
+    monkeypatch.setattr(answering, "MOST_OPERATIONS", 4)
     log = answerer.answer(Transactions(At(6), 10, b"big:"), None)
     assert isinstance(log, Log)
     (transaction,) = log.items
@@ -157,13 +158,13 @@ def test_what_cannot_be_answered_says_why(disk: SimulatedDisk, answerer: Answere
         ValueAt(15, b"k", At(None, 5)),
         KeysAt(0, At(1), b"p", None, 3),
         DifferencesBetween(0, At(1), At(2), b"", b"a", 3),
-        RemovedKeys(0, b"", questions.Behind(3, b"k"), 4),
+        RemovedKeys(0, b"", Behind(3, b"k"), 4),
         RemovedKeys(0, b"", 3, 4),
         Transactions(None, 3, b"", "ada", None),
         None,
     ],
 )
-def test_a_question_survives_its_way_to_the_process(question: questions.Question | None) -> None:
+def test_a_question_survives_its_way_to_the_process(question: Question | None) -> None:
     request = Request(7, 9, question)
     assert msgspec.msgpack.decode(framed(request)[4:], type=Request) == request
 
@@ -220,10 +221,10 @@ class _StopAfter:
     ids=lambda question: type(question).__name__,
 )
 def test_a_question_may_be_stopped_anywhere_and_the_next_is_answered_as_ever(
-    disk: SimulatedDisk, engine: Engine, question: questions.Question, monkeypatch: pytest.MonkeyPatch
+    disk: SimulatedDisk, engine: Engine, question: Question, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Called off in the middle, as by a client that leaves: what the process keeps must not be half of something."""
-    monkeypatch.setattr(questions, "SLICE_S", 1e6)
+    monkeypatch.setattr(answering, "SLICE_S", 1e6)
     for number in range(16):
         put(engine, b"k%d" % (number % 8), b"v" * 2_000)
         engine.housekeep(1)
