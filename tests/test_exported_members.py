@@ -18,6 +18,7 @@ PUBLIC = {
     "Deleted",
     "Difference",
     "PastView",
+    "Undone",
     "text",
     "json",
     "msgpack",
@@ -45,11 +46,13 @@ STORE_METHODS = {
     "persist",
     "pop",
     "popitem",
+    "restore",
     "set",
     "setdefault",
     "sync",
     "transaction",
     "ttl",
+    "undo",
     "update",
     "values",
 }
@@ -66,9 +69,11 @@ ASYNC_METHODS = {
     "aincrement",
     "aitems",
     "apop",
+    "arestore",
     "aset",
     "asetdefault",
     "atransaction",
+    "aundo",
     "aupdate",
 }
 
@@ -102,7 +107,7 @@ def test_a_store_has_these_methods_and_no_others() -> None:
         return {name for name in dir(kind) if not name.startswith("_")}
 
     assert public(keystead.Store) == STORE_METHODS | ASYNC_METHODS
-    past = {"at", "deleted", "diff", "history"}
+    past = {"at", "deleted", "diff", "history", "restore", "undo"}
     assert public(keystead.Transaction) == STORE_METHODS - past - {"close", "closed", "forget", "sync", "transaction"}
 
 

@@ -19,6 +19,8 @@
     │   └── TransactionConflict         1   what it watched was changed by somebody else; run it again
     ├── MomentRefused                   1   what names no moment of the past, or one that is yet to come
     │   └── HistoryGone                 1   a moment that retention has let go; says how far back one can go
+    ├── UndoRefused                     1   nothing was undone or brought back; says why
+    │   └── UndoConflict                1   keys were changed since; names the first of them
     ├── ValueRefused                    1   a key or value of a wrong type or over the size limit
     ├── ServerUnreachable               1   connect() or a command line tool found no server
     └── CommandError                    1   a Redis error reply, such as "WRONGTYPE Operation against …"
@@ -199,6 +201,25 @@ class HistoryGone(MomentRefused):
     def __str__(self) -> str:
         oldest = datetime.fromtimestamp(self.time_ms / 1000, UTC).isoformat(timespec="milliseconds")
         return f"the past is kept from {oldest} on, which is behind transaction {self.sequence}"
+
+
+class UndoRefused(KeysteadError):
+    """Nothing was undone or brought back; the text says why."""
+
+
+class UndoConflict(UndoRefused):
+    """Nothing was undone: keys were changed since. `count`: how many; `keys`: the first of them, by database and name.
+
+    They are bytes, as the store has them: other databases may have other codecs.
+    """
+
+    def __init__(self, keys: list[tuple[int, bytes]], count: int) -> None:
+        super().__init__(keys, count)
+        self.keys = keys
+        self.count = count
+
+    def __str__(self) -> str:
+        return f"{self.count} of its keys were changed since"
 
 
 class ValueRefused(KeysteadError):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from cases.case import Family, first_words, kind, on, seen
+from cases.case import Family, first_words, kind, on, seen, wait
 from cases.strings import SYNTAX, arity
 from wire import Reply
 
@@ -218,6 +218,77 @@ case(
     refused("KS.LOG FROM whenever", f"ERR 'whenever' {NO_MOMENT}"),
 )
 
+# ---- KS.UNDO ---------------------------------------------------------------------------------------------------------
+
+case(
+    "KS.UNDO undoes no transaction that has not happened",
+    refused("KS.UNDO 99999999999", "NOTFOUND that has not happened: the last transaction is "),
+    refused("KS.UNDO 99999999999 FORCE", "NOTFOUND that has not happened: the last transaction is "),
+)
+case(
+    "KS.UNDO: wrong arguments",
+    ("KS.UNDO", arity("ks.undo")),
+    ("KS.UNDO first", "-ERR value is not an integer or out of range"),
+    ("KS.UNDO -1", "-ERR value is out of range, must be positive"),
+    ("KS.UNDO 1 ASK", SYNTAX),
+    ("KS.UNDO 1 SKIP FORCE", SYNTAX),
+    ("KS.UNDO 1 LIST REFUSE", SYNTAX),
+)
+
+# ---- KS.RESTORE ------------------------------------------------------------------------------------------------------
+
+
+def restored(line: str, count: int = 1, without_expiry: int = 0, on: str = "main") -> Any:
+    def view(reply: Reply) -> Any:
+        if reply.kind not in "*%":
+            return reply
+        found = maps([reply])[0]
+        return found["restored"], found["skipped"], len(found["without-expiry"])
+
+    return states(line, view, (count, [], without_expiry), on)
+
+
+case(
+    "KS.RESTORE LAST brings back what a key had before it was removed",
+    "SET k one",
+    "SET k two EX 1000",
+    "DEL k",
+    restored("KS.RESTORE k LAST"),
+    ("GET k", b"two"),
+    seen("TTL k", kind, lambda reply: 990 < reply.value <= 1000),
+    refused("KS.RESTORE k LAST", "CONFLICT the key exists; name the moment whose value it shall have"),
+    refused("KS.RESTORE never-was LAST", "NOTFOUND there is no such key in what is kept of the past"),
+)
+case(
+    "KS.RESTORE LAST brings back what has expired or was flushed, the one without its expiry",
+    "SET k one",
+    "FLUSHDB",
+    restored("ks.restore k last"),
+    ("GET k", b"one"),
+    "SET k two PX 1",
+    wait(0.05),
+    restored("KS.RESTORE k LAST", without_expiry=1),
+    ("GET k", b"two"),
+    ("TTL k", -1),
+)
+case(
+    "KS.RESTORE AT replaces what a key has now, and never deletes",
+    "SET k v",
+    restored("KS.RESTORE k AT now"),
+    ("GET k", b"v"),
+    refused("KS.RESTORE k AT 0", "NOTFOUND the key did not exist then"),
+    ("GET k", b"v"),
+)
+case(
+    "KS.RESTORE: wrong arguments",
+    ("KS.RESTORE k", arity("ks.restore")),
+    ("KS.RESTORE k AT", SYNTAX),
+    ("KS.RESTORE k FIRST", SYNTAX),
+    ("KS.RESTORE k LAST x", SYNTAX),
+    refused("KS.RESTORE k AT tomorrow", f"ERR 'tomorrow' {NO_MOMENT}"),
+    refused("KS.RESTORE k AT 99999999999", "ERR that has not happened: the last transaction is "),
+)
+
 # ---- In transactions, and for restricted users -----------------------------------------------------------------------
 
 case(
@@ -225,6 +296,26 @@ case(
     "MULTI",
     ("KS.HISTORY k", "-ERR Command not allowed inside a transaction"),
     seen("EXEC", first_words(1), lambda reply: reply.value.startswith(b"EXECABORT")),
+)
+case(
+    "nothing is undone within MULTI",
+    "MULTI",
+    ("KS.UNDO 1", "-ERR Command not allowed inside a transaction"),
+    ("KS.RESTORE k LAST", "-ERR Command not allowed inside a transaction"),
+    seen("EXEC", first_words(1), lambda reply: reply.value.startswith(b"EXECABORT")),
+)
+case(
+    "a restricted user brings back what it may write",
+    "MSET open:1 a secret:1 b",
+    "DEL open:1 secret:1",
+    "ACL SETUSER writer on nopass ~open:* +@all",
+    on("writer", "AUTH writer x", "OK"),
+    seen("KS.RESTORE secret:1 LAST", first_words(1), lambda reply: reply.value.startswith(b"NOPERM"), on="writer"),
+    restored("KS.RESTORE open:1 LAST", on="writer"),
+    ("MGET open:1 secret:1", [b"a", None]),
+    "ACL SETUSER writer -@write",
+    seen("KS.RESTORE open:1 AT now", first_words(1), lambda reply: reply.value.startswith(b"NOPERM"), on="writer"),
+    cleanup=("ACL DELUSER writer",),
 )
 case(
     "a restricted user sees the past of what it may read",

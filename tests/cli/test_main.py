@@ -25,9 +25,9 @@ def test_help_lists_every_command_and_every_exit_status() -> None:
     run = keystead("--help")
     assert (run.status, run.errors) == (0, "")
     for name, command in COMMANDS.items():
-        assert f"{name:<8} {command.summary}" in run.output
+        assert f"\n  {name:<11} {command.summary}" in run.output
     for status in EXIT_CODES:
-        assert f"\n  {status:<8}" in run.output
+        assert f"\n  {status:<11}" in run.output
 
 
 @pytest.mark.parametrize("name", COMMANDS)

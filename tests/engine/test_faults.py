@@ -25,7 +25,11 @@ from workload import EMPTY_DISK
 
 from keystead.engine.engine import Engine, Options
 from keystead.engine.files import OperatingSystem
-from keystead.errors import DirectoryUnusable, DiskFailure
+from keystead.engine.history.questions import Outcome, UndoOutlined, UndoStepsFound
+from keystead.engine.history.undo_steps import UndoStep
+from keystead.engine.operations import Author
+from keystead.engine.undoing import Undoing, undo
+from keystead.errors import DirectoryUnusable, DiskFailure, UndoRefused, WriteRefused
 
 NEEDS_ROOM = ("pwrite", "allocate", "rename", "mkdir", "open")
 """The calls that a full disk fails. A sync is not among them: ENOSPC from a sync is final like any other error."""
@@ -124,13 +128,77 @@ class Life:
         self.close()
 
 
-def calls_of_a_life(only: tuple[str, ...] = ()) -> int:
+class UndoingLife(Life):
+    """One in which deletes are undone: by transactions whose parts are written over several turns, with changes of
+    others between them."""
+
+    def undo(self) -> None:
+        """Delete what there is of database 0, at once, and have it back."""
+        engine = self.engine
+        assert engine is not None
+        keyspace = engine.databases[0].keyspace
+        steps = [UndoStep(0, key, *was, None, 0) for key, was in state_of(engine)[0].items()]
+
+        def delete(engine: Engine) -> None:
+            start = len(engine.ops)
+            for step in steps:
+                keyspace.delete(step.key)
+            engine.end_group(start)
+
+        self.turn(delete, grows=False)
+        outcomes = iter([UndoOutlined(None, [], []), UndoStepsFound(steps, None)])
+        undoing = undo(engine, 1, "refuse", Author("ada", "laptop"))
+        with contextlib.closing(undoing), contextlib.suppress(WriteRefused, UndoRefused):
+            self._drive(undoing, outcomes, steps)
+        engine.sync()
+        self.acknowledge()
+
+    def _drive(self, undoing: Undoing, outcomes: Iterator[Outcome], steps: list[UndoStep]) -> None:
+        engine = self.engine
+        assert engine is not None
+        outcome, others = None, 0
+        while True:
+            turn = engine.open_turn
+            first, *rest = state_of(engine)
+            undone = {step.key: (step.before or b"", step.before_expires_at_ms) for step in steps}
+            self.states.append(({**first, **undone}, *rest))
+            try:
+                question = undoing.send(outcome)
+            except StopIteration:
+                return
+            finally:
+                if engine.open_turn == turn:
+                    self.states.pop()
+            outcome = next(outcomes) if question is not None else None
+            if question is None:
+                others += 1
+                self.turn(lambda e: e.databases[1].keyspace.put(b"of another", b"%d" % others))  # noqa: B023
+                self.housekeep(400)
+
+    def run(self) -> None:
+        """From the beginning to the end."""
+        self.open()
+        for i in range(4):
+            self.turn(lambda e, i=i: e.databases[0].keyspace.put(b"%d" % i, b"v" * 90))
+        self.undo()
+        self.housekeep()
+        assert self.engine is not None
+        self.engine.request_checkpoint()
+        self.undo()
+        self.housekeep()
+        self.close()
+        self.open()
+        self.undo()
+        self.close()
+
+
+def calls_of_a_life(only: tuple[str, ...] = (), kind: type[Life] = Life) -> int:
     """How many there are when none fails."""
     disk = SimulatedDisk(EMPTY_DISK)
     disk.fault = Fault(1 << 60, errno.EIO, only=only)
-    life = Life(disk)
+    life = kind(disk)
     life.run()
-    assert life.durable == len(life.states) - 1 > 15
+    assert life.durable == len(life.states) - 1 > 10
     return disk.calls
 
 
@@ -143,14 +211,16 @@ def small(small_sizes: None, seeded: Seed) -> Seed:  # noqa: ARG001  # one asks 
     return seeded
 
 
-def lives(small: Seed, error: int, *, for_ever: bool, only: tuple[str, ...] = ()) -> Iterator[tuple[int, Life]]:
+def lives(
+    small: Seed, error: int, *, for_ever: bool, only: tuple[str, ...] = (), kind: type[Life] = Life
+) -> Iterator[tuple[int, Life]]:
     """A life for each call, with the call that is to fail in it."""
     small(1)
-    for call in range(1, calls_of_a_life(only) + 1):
+    for call in range(1, calls_of_a_life(only, kind) + 1):
         small(1)
         disk = SimulatedDisk(EMPTY_DISK)
         disk.fault = Fault(call, error, for_ever, only)
-        yield call, Life(disk)
+        yield call, kind(disk)
 
 
 def assert_nothing_is_lost(life: Life, random: Random, what: str) -> None:
@@ -243,6 +313,29 @@ def test_writing_resumes_in_the_same_process_when_there_is_room_again(small: See
         assert life.durable == len(life.states) - 1
         assert state_of(opened(SimulatedDisk(life.disk.synced()))) == state_of(engine), call
     assert held
+
+
+@pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
+@pytest.mark.parametrize(
+    ("error", "only"),
+    [(errno.EIO, ()), (errno.ENOSPC, NEEDS_ROOM), (SHORT_WRITE, ("pwrite",))],
+    ids=["EIO", "ENOSPC", "short"],
+)
+def test_an_undo_is_there_as_a_whole_or_not_at_all(
+    small: Seed, error: int, only: tuple[str, ...], for_ever: bool
+) -> None:
+    """Its parts are on disk long before what commits them, and between them what others have changed."""
+    met = 0
+    for call, life in lives(small, error, for_ever=for_ever, only=only, kind=UndoingLife):
+        what = f"error {error} at call {call}"
+        with contextlib.suppress(DiskFailure, DirectoryUnusable):
+            life.run()
+        met += life.disk.faults_met
+        if life.engine is not None:
+            assert not life.engine.staged, what
+        life.disk.fault = None
+        assert_nothing_is_lost(life, Random(call), what)
+    assert met
 
 
 @pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.ENOMEM], ids=["EMFILE", "ENFILE", "ENOMEM"])

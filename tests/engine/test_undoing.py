@@ -13,7 +13,9 @@ from workload import EMPTY_DISK
 from keystead.engine.engine import Engine
 from keystead.engine.history.questions import Answerer
 from keystead.engine.operations import Author
-from keystead.engine.undoing import CannotUndo, Conflicting, Conflicts, Undoing, Undone, drive, undo
+from keystead.engine.undoing import Undoing, drive, undo
+from keystead.engine.undone import Conflicts, Undone
+from keystead.errors import UndoConflict, UndoRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,7 +161,7 @@ def test_keys_that_were_changed_since_are_named_left_alone_or_put_back(store: St
     before = store.state()
     gone = delete(store, *many(4))
     put(store, b"key:2", value=b"new")
-    with pytest.raises(Conflicting) as refused:
+    with pytest.raises(UndoConflict) as refused:
         store.undo(gone)
     assert (refused.value.keys, refused.value.count) == ([(0, b"key:2")], 1)
     assert store.state() == {b"key:2": (b"newkey:2", 0)}
@@ -180,7 +182,7 @@ def test_a_key_that_is_changed_between_preparation_and_commit_is_a_conflict_too(
         if next(meddling, False):
             put(store, b"key:3", value=b"meddled")
 
-    with pytest.raises(Conflicting):
+    with pytest.raises(UndoConflict):
         store.undo(gone, between=meddle)
     undoing = undo(store.engine, gone, "skip", ADA)
     answer = store._answerer(None)
@@ -250,7 +252,7 @@ def test_what_was_written_since_a_flush_is_in_its_way(store: Store) -> None:
     store.engine.flush(store.engine.databases[0])
     flushed = store.turn()
     put(store, b"key:7", b"new", value=b"x")
-    with pytest.raises(Conflicting) as refused:
+    with pytest.raises(UndoConflict) as refused:
         store.undo(flushed)
     assert refused.value.keys == [(0, b"key:7")]
     new = {b"new": (b"xnew", 0)}  # was never there before, so it is in nobody's way, and stays
@@ -271,7 +273,7 @@ def test_a_swap_is_undone_by_another_unless_the_databases_show_others_by_now(sto
     assert store.states() == before
     store.engine.flush(databases[0])
     store.turn()
-    with pytest.raises(CannotUndo, match="flushed"):
+    with pytest.raises(UndoRefused, match="flushed"):
         store.undo(swapped)
 
 
@@ -279,7 +281,7 @@ def test_nothing_is_undone_twice(store: Store) -> None:
     put(store, *many(3))
     gone = delete(store, *many(3))
     store.undo(gone)
-    with pytest.raises(CannotUndo, match="nothing to undo"):
+    with pytest.raises(UndoRefused, match="nothing to undo"):
         store.undo(gone)
 
 
@@ -352,7 +354,7 @@ def test_undoing_any_transaction_of_a_random_life_gives_back_what_was(store: Sto
         after = store.states()
         try:
             undone = store.undo(sequence)
-        except CannotUndo:
+        except UndoRefused:
             assert after == before
             continue
         if after == before:  # the store removed a key whose time was up, and nobody did anything to it
@@ -434,11 +436,11 @@ def test_an_undo_that_comes_to_nothing_lets_the_log_go_on_to_its_next_segment(st
         undoing.close()
     elif end == "nothing":
         put(store, b"a", b"b")
-        with pytest.raises(CannotUndo):
+        with pytest.raises(UndoRefused):
             store.undo(gone)
     else:
         put(store, b"a", value=b"another")
-        with pytest.raises(Conflicting):
+        with pytest.raises(UndoConflict):
             store.undo(gone)
     assert not store.engine.log.staged
     assert not store.engine.staged

@@ -18,7 +18,7 @@ from keystead.errors import EXIT_USAGE, KeysteadError
 
 class Command(NamedTuple):
     module: str
-    """Where its function `run_<name>` is."""
+    """Where its function `run_<name>` is, with _ for -."""
     summary: str
 
 
@@ -33,6 +33,8 @@ COMMANDS: Final = {
     "history": Command("keystead.cli.history", "show the past of a key"),
     "diff": Command("keystead.cli.history", "show what changed between two moments"),
     "log": Command("keystead.cli.history", "print operations with their times and authors"),
+    "undo": Command("keystead.cli.undo", "put back what a transaction changed"),
+    "restore-key": Command("keystead.cli.undo", "bring one key back as it was at a moment"),
     "user": Command("keystead.cli.users", "add, list and remove users; their passwords and tokens"),
     "compact": Command("keystead.cli.compact", "make a checkpoint now, so that the next start is quick"),
     "tls": Command("keystead.cli.tls", "make certificates to try TLS with"),
@@ -53,6 +55,7 @@ EXIT_CODES: Final = {
 }
 
 _INTERRUPTED: Final = 130
+_WIDTH: Final = max(map(len, COMMANDS))
 _DISK_FAILED: Final = 74
 
 
@@ -93,7 +96,7 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     if name not in COMMANDS:
         raise UsageError(f"there is no command {name}{_suggestion(name)} (keystead --help lists them)")
-    run: Callable[[list[str]], int] = getattr(import_module(COMMANDS[name].module), f"run_{name}")
+    run: Callable[[list[str]], int] = getattr(import_module(COMMANDS[name].module), f"run_{name.replace('-', '_')}")
     return run(rest)
 
 
@@ -105,8 +108,8 @@ def _suggestion(name: str) -> str:
 
 
 def _overview() -> str:
-    commands = "\n".join(f"  {name:<8} {command.summary}" for name, command in COMMANDS.items())
-    codes = "\n".join(f"  {code:<8} {meaning}" for code, meaning in EXIT_CODES.items())
+    commands = "\n".join(f"  {name:<{_WIDTH}} {command.summary}" for name, command in COMMANDS.items())
+    codes = "\n".join(f"  {code:<{_WIDTH}} {meaning}" for code, meaning in EXIT_CODES.items())
     return f"""\
 usage: keystead COMMAND [OPTIONS]
 

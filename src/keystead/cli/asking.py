@@ -1,14 +1,18 @@
-"""One question to the running server that the settings name, and its reply."""
+"""Questions to the running server that the settings name, and their replies."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import hiredis
 
 from keystead.config import Settings
-from keystead.errors import CommandError, ServerUnreachable
+from keystead.engine import manifest as manifests
+from keystead.engine.files import Directory
+from keystead.errors import CommandError, KeysteadError, ServerUnreachable, StoreLocked
 
 CONNECT_S: Final = 10.0
 READ_BYTES: Final = 1 << 16
@@ -52,6 +56,26 @@ class Asking:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class AnotherServer(KeysteadError):
+    """The server that was asked serves another directory; nothing was changed."""
+
+
+@contextmanager
+def holder_of(settings: Settings, user: str, locked: StoreLocked) -> Iterator[Asking]:
+    """The server that holds the directory, once it is certain that it is that one. AnotherServer, ServerUnreachable,
+    CommandError. *locked* says that somebody holds it."""
+    with Asking(settings, user) as server:
+        fields = dict(line.split(b":", 1) for line in server.ask(b"INFO", b"replication").splitlines() if b":" in line)
+        if fields.get(b"master_replid", b"").decode() != _store_id(settings):
+            raise AnotherServer(f"the server on {server.address} serves another directory. {locked}")
+        yield server
+
+
+def _store_id(settings: Settings) -> str:
+    manifest = manifests.load(Directory(str(settings.directory)))
+    return f"{manifest.store_id:040x}" if manifest is not None else ""
 
 
 def host_of(settings: Settings) -> str:

@@ -9,17 +9,15 @@ from argparse import Namespace
 from typing import Any, Final
 
 from keystead.cli import UsageError
-from keystead.cli.asking import Asking
+from keystead.cli.asking import holder_of
 from keystead.cli.offline import changing, refuse_missing
 from keystead.cli.options import CommandLine
 from keystead.cli.progress import many, size
 from keystead.config import Settings
-from keystead.engine import manifest as manifests
 from keystead.engine.background import InlineBackground
 from keystead.engine.engine import Engine
-from keystead.engine.files import Directory
 from keystead.engine.view import DATABASES
-from keystead.errors import DiskFull, KeysteadError, StoreLocked
+from keystead.errors import DiskFull, StoreLocked
 from keystead.execution.forgetting import Forgotten, begin_at_once, report
 
 _DESCRIPTION: Final = """\
@@ -30,10 +28,6 @@ others can see. When a server has the directory open, it is asked to do it: the
 one that --host, --port or --unix name, with the password --requirepass-file."""
 
 _PATIENCE_S: Final = 10.0
-
-
-class AnotherServer(KeysteadError):
-    """The server that was asked serves another directory; nothing was changed."""
 
 
 def run_forget(arguments: list[str]) -> int:
@@ -79,20 +73,11 @@ def _forget(engine: Engine, database: int, keys: list[bytes]) -> Forgotten:
 
 
 def _ask(settings: Settings, parsed: Namespace, keys: list[bytes], locked: StoreLocked) -> Forgotten:
-    """By the server that holds the directory, once it is certain that it is that one."""
-    with Asking(settings, parsed.user) as server:
-        fields = dict(line.split(b":", 1) for line in server.ask(b"INFO", b"replication").splitlines() if b":" in line)
-        if fields.get(b"master_replid", b"").decode() != _store_id(settings):
-            raise AnotherServer(f"the server on {server.address} serves another directory. {locked}")
+    with holder_of(settings, parsed.user, locked) as server:
         if parsed.db:
             server.ask(b"SELECT", b"%d" % parsed.db)
         answer = server.ask(b"KS.FORGET", *keys)
     return Forgotten(**{name.decode(): _plain(value) for name, value in zip(answer[::2], answer[1::2], strict=True)})
-
-
-def _store_id(settings: Settings) -> str:
-    manifest = manifests.load(Directory(str(settings.directory)))
-    return f"{manifest.store_id:040x}" if manifest is not None else ""
 
 
 def _plain(value: Any) -> Any:

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Final
 from keystead.commands.declaration import command
 from keystead.commands.history import failure_of, moment_argument
 from keystead.commands.numbers import positive
-from keystead.engine.history.questions import HistoryOf, ValueAt
-from keystead.errors import CommandError
+from keystead.engine.history.questions import NotYet
+from keystead.errors import CommandError, UndoConflict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from keystead.engine.history.questions import Failure
-    from keystead.engine.undoing import Conflicts, Undone
+    from keystead.engine.undone import Conflicts, Place, Undone
     from keystead.execution.promise import Promise
     from keystead.execution.session import Session
 
-LOOKED_THROUGH: Final = 20
-"""Changes in which KS.RESTORE … LAST looks for a value: a delete stands behind it, or an expiry and a delete."""
+NAMED: Final = 10
+"""Keys in the text of an error."""
 
 
 @command(
-    "KS.UNDO sequence [REFUSE | SKIP | FORCE]",
+    "KS.UNDO sequence [REFUSE | LIST | SKIP | FORCE]",
     group="history",
     since="0.1.0",
     flags="write denyoom noscript no_multi",
@@ -35,15 +35,22 @@ LOOKED_THROUGH: Final = 20
     summary="Undoes a transaction: what it changed is put back, by a transaction of its own.",
 )
 def ks_undo(
-    session: Session, sequence: int, *, refuse: bool = False, skip: bool = False, force: bool = False
+    session: Session,
+    sequence: int,
+    *,
+    refuse: bool = False,
+    list_: bool = False,
+    skip: bool = False,
+    force: bool = False,
 ) -> bytes | Promise:
-    """Keys that were changed since are conflicts: nothing is undone then (REFUSE, the default), they stay as they are
-    (SKIP), or they are put back too (FORCE). Every key must be one that the user may KS.RESTORE."""
+    """Keys that were changed since are conflicts: nothing is undone then, and the reply is an error that names some
+    (REFUSE, the default) or a list of them, for programs (LIST); they stay as they are (SKIP), or they are put back too
+    (FORCE). Every key must be one that the user may KS.RESTORE."""
     del refuse
     conflicts: Conflicts = "skip" if skip else "force" if force else "refuse"
 
     def start(done: Callable[[bytes | CommandError], None]) -> None:
-        session.executor.undo(session, sequence, conflicts, _explain, _told(session, done))
+        session.executor.undo(session, sequence, conflicts, _explain_undo, _told(session, done, listed=list_))
 
     return session.executor.eventually([b"KS.UNDO"], start)
 
@@ -60,15 +67,11 @@ def ks_undo(
 )
 def ks_restore(session: Session, key: bytes, *, at: bytes | None = None, last: bool = False) -> bytes | Promise:
     """Never deletes: it is an error when the key did not exist then, and with LAST, when it exists now."""
-    question: ValueAt | HistoryOf
-    if at is not None:
-        question = ValueAt(session.db.number, key, moment_argument(session, at))
-    else:
-        assert last
-        question = HistoryOf(session.db.number, key, LOOKED_THROUGH)
+    assert last or at is not None
+    moment = None if at is None else moment_argument(session, at)
 
     def start(done: Callable[[bytes | CommandError], None]) -> None:
-        session.executor.restore(session, key, question, _explain, _told(session, done))
+        session.executor.restore(session, key, moment, _explain, _told(session, done))
 
     return session.executor.eventually([b"KS.RESTORE", key], start)
 
@@ -79,17 +82,42 @@ def _explain(outcome: Failure | None) -> CommandError:
     return error
 
 
-def _told(session: Session, done: Callable[[bytes | CommandError], None]) -> Callable[[Undone | CommandError], None]:
-    def tell(outcome: Undone | CommandError) -> None:
-        done(outcome if isinstance(outcome, CommandError) else session.encode(_map(outcome)))
+def _explain_undo(outcome: Failure | None) -> CommandError:
+    error = _explain(outcome)
+    return CommandError(f"NOTFOUND {error.text.removeprefix('ERR ')}") if isinstance(outcome, NotYet) else error
+
+
+def _told(
+    session: Session, done: Callable[[bytes | CommandError], None], *, listed: bool = False
+) -> Callable[[Undone | UndoConflict | CommandError], None]:
+    def tell(outcome: Undone | UndoConflict | CommandError) -> None:
+        if isinstance(outcome, CommandError):
+            done(outcome)
+        elif isinstance(outcome, UndoConflict):
+            done(session.encode(_conflicts(outcome)) if listed else _refusal(outcome))
+        else:
+            done(session.encode(_map(outcome)))
 
     return tell
+
+
+def _refusal(conflict: UndoConflict) -> CommandError:
+    names = ", ".join(f"{key[:60].decode('utf-8', 'backslashreplace')!r}" for _, key in conflict.keys[:NAMED])
+    return CommandError(f"CONFLICT {conflict}: {names}; SKIP leaves them as they are, FORCE puts them back too")
+
+
+def _conflicts(conflict: UndoConflict) -> dict[bytes, object]:
+    return {b"conflicts": conflict.count, b"keys": _places(conflict.keys)}
 
 
 def _map(undone: Undone) -> dict[bytes, object]:
     return {
         b"sequence": undone.sequence,
         b"restored": undone.restored,
-        b"skipped": [[database, key] for database, key in undone.skipped],
-        b"without-expiry": [[database, key] for database, key in undone.without_expiry],
+        b"skipped": _places(undone.skipped),
+        b"without-expiry": _places(undone.without_expiry),
     }
+
+
+def _places(places: Sequence[Place]) -> list[list[object]]:
+    return [[database, key] for database, key in places]

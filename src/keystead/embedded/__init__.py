@@ -9,6 +9,7 @@ from keystead.embedded.opening import open_store as open  # noqa: A004 - users w
 from keystead.embedded.past import Change, Deleted, Difference, PastView
 from keystead.embedded.store import Store
 from keystead.embedded.transaction import Transaction
+from keystead.engine.undone import Undone
 
 __all__ = [
     "Change",
@@ -18,6 +19,7 @@ __all__ = [
     "PastView",
     "Store",
     "Transaction",
+    "Undone",
     "connect",
     "json",
     "msgpack",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from keystead.embedded.calls import Call
 from keystead.embedded.overlay import Overlay
 from keystead.embedded.pages import LocalPages
+from keystead.embedded.past import checked_conflicts, moment_of
 from keystead.embedded.shared_engine import LARGE_BYTES
 from keystead.embedded.store import Store
 from keystead.embedded.transaction import Transaction
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
     from keystead.embedded.codecs import Coding
     from keystead.embedded.local_past import LocalPast
+    from keystead.embedded.past import When
     from keystead.embedded.shared_engine import SharedEngine
+    from keystead.engine.undone import Conflicts, Undone
     from keystead.execution.forgetting import Forgotten
 
 K = TypeVar("K")
@@ -196,6 +199,23 @@ class LocalStore(Store[K, V]):
         if self._historian is not None:
             self._historian.close()  # what it keeps may have them
         return forgotten
+
+    def undo(self, sequence: int, *, conflicts: Conflicts = "refuse") -> Undone:
+        """As Store. DiskFull, OutOfMemory, DiskFailure; TransactionError within a transaction of this thread."""
+        from keystead.embedded.local_undo import undo_in
+
+        return undo_in(self._shared, self._past, sequence, checked_conflicts(conflicts))
+
+    def restore(self, key: K, *, at: When | None = None) -> Undone:
+        """As Store. DiskFull, OutOfMemory, DiskFailure; TransactionError within a transaction of this thread."""
+        from keystead.embedded.local_undo import restore_in
+        from keystead.engine.bringing_back import WasAbsent
+
+        moment = None if at is None else moment_of(at)
+        try:
+            return restore_in(self._shared, self._past, self._coding.key(key), moment)
+        except WasAbsent:
+            raise KeyError(key) from None
 
     @property
     def _past(self) -> LocalPast:

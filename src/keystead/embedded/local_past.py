@@ -10,8 +10,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from keystead.engine.history.questions import Answerer, Dropped, NotYet, Unreadable
-from keystead.errors import DamagedData, HistoryGone, MomentRefused
+from keystead.engine.history.questions import Answerer
+from keystead.execution.past_moments import refuse_failure
 
 if TYPE_CHECKING:
     from keystead.embedded.shared_engine import SharedEngine
@@ -36,13 +36,7 @@ class LocalPast:
             if self._answerer is None:
                 self._answerer = Answerer(self._shared.engine.directory)
             outcome = self._answerer.answer(question, until)
-        match outcome:
-            case Dropped(floor):
-                raise HistoryGone(*floor)
-            case NotYet(newest):
-                raise MomentRefused(f"that has not happened: the last transaction is {newest.sequence}")
-            case Unreadable(reason):
-                raise DamagedData(self._shared.path, 0, reason)
+        refuse_failure(outcome, self._shared.path)
         return outcome
 
     def own(self) -> LocalPast:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from keystead.embedded.codecs import Coding
     from keystead.embedded.methods import Methods
     from keystead.engine.history.questions import At, Question
+    from keystead.engine.undone import Conflicts
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -270,6 +271,16 @@ def deleted(ask: Ask, coding: Coding[K, V], prefix: bytes) -> Iterator[Deleted[K
         pager.close()
 
 
+# --- Undo ------------------------------------------------------------------------------------------------------------
+
+
+def checked_conflicts(conflicts: Conflicts) -> Conflicts:
+    """The same. ValueError for what is none of them: it must not be taken for another one."""
+    if conflicts not in ("refuse", "skip", "force"):
+        raise ValueError(f'conflicts must be "refuse", "skip" or "force", not {conflicts!r}')
+    return conflicts
+
+
 # --- Moments ---------------------------------------------------------------------------------------------------------
 
 
@@ -325,6 +336,7 @@ __all__ = [
     "Difference",
     "PastView",
     "When",
+    "checked_conflicts",
     "deleted",
     "differences",
     "history",

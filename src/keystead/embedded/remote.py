@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from keystead.embedded import changes
 from keystead.embedded.changes import NEVER, Condition, Expiry
 from keystead.embedded.overlay import Overlay
+from keystead.embedded.past import checked_conflicts, moment_of
 from keystead.embedded.redis_client import Server
 from keystead.embedded.shared_engine import Gone
 from keystead.embedded.store import Store
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from keystead.embedded.calls import Call
     from keystead.embedded.codecs import Coding
     from keystead.embedded.past import Ask as AsksPast
+    from keystead.embedded.past import When
+    from keystead.engine.undone import Conflicts, Undone
     from keystead.execution.forgetting import Forgotten
 
 K = TypeVar("K")
@@ -206,6 +209,21 @@ class RemoteStore(Store[K, V]):
         answer = self._server.call("KS.FORGET", *map(self._coding.key, keys))
         fields = {name.decode(): _plain(value) for name, value in zip(answer[::2], answer[1::2], strict=True)}
         return Forgotten(**fields)
+
+    def undo(self, sequence: int, *, conflicts: Conflicts = "refuse") -> Undone:
+        """As Store, by KS.UNDO. CommandError when the server does not know that, or this user may not."""
+        from keystead.embedded.remote_undo import undo_by
+
+        return undo_by(self._server.call, sequence, checked_conflicts(conflicts))
+
+    def restore(self, key: K, *, at: When | None = None) -> Undone:
+        """As Store, by KS.RESTORE. CommandError when the server does not know that, or this user may not."""
+        from keystead.embedded.remote_undo import restore_by
+
+        undone = restore_by(self._server.call, self._coding.key(key), None if at is None else moment_of(at))
+        if undone is None:
+            raise KeyError(key)
+        return undone
 
     @property
     def _past(self) -> AsksPast:

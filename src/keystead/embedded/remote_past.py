@@ -53,7 +53,7 @@ class RemotePast:
         try:
             return _ask(self._call, question)
         except CommandError as error:
-            raise _refusal(error) from error
+            raise refusal_of(error) from error
 
     def own(self) -> RemotePast:
         """As Ask: the server keeps what it needs."""
@@ -66,19 +66,19 @@ class RemotePast:
 def _ask(call: Callable[..., Any], question: Question) -> Any:
     match question:
         case MomentOf(at):
-            return Found(_moment(_map(call("KS.MOMENT", _text(at)))))
+            return Found(_moment(_map(call("KS.MOMENT", text_of(at)))))
         case ValueAt(_, key, at):
-            return Value(Moment(at.sequence or 0, at.time_ms), call("KS.GET", key, "AT", _text(at)), 0)
+            return Value(Moment(at.sequence or 0, at.time_ms), call("KS.GET", key, "AT", text_of(at)), 0)
         case HistoryOf(_, key, count, before):
             words = ["KS.HISTORY", key, "COUNT", count, *_option("BEFORE", before)]
             return Changes([_change(_map(each)) for each in call(*words)])
         case KeysAt(_, at, prefix, after, limit, values):
-            words = ["KS.KEYS", "AT", _text(at), "PREFIX", prefix, "COUNT", limit, *_option("AFTER", after)]
+            words = ["KS.KEYS", "AT", text_of(at), "PREFIX", prefix, "COUNT", limit, *_option("AFTER", after)]
             reply = _map(call(*words, *(["VALUES"] if values else [])))
             items = [Item(each[0], each[1], each[2] or 0) if values else Item(each, b"", 0) for each in reply["keys"]]
             return Page(_moment(reply), items, reply["next"])
         case DifferencesBetween(_, earlier, later, prefix, after, limit):
-            words = ["KS.DIFF", _text(earlier), _text(later), "PREFIX", prefix, "COUNT", limit]
+            words = ["KS.DIFF", text_of(earlier), text_of(later), "PREFIX", prefix, "COUNT", limit]
             reply = _map(call(*words, *_option("AFTER", after)))
             between = [_moment(_map(reply[name])) for name in ("from", "to")]
             changes = [_difference(_map(each)) for each in reply["changes"]]
@@ -94,7 +94,8 @@ def _option(word: str, value: object) -> list[Any]:
     return [] if value is None else [word, value]
 
 
-def _text(at: At) -> str:
+def text_of(at: At) -> str:
+    """The moment as commands take it."""
     return iso(at.time_ms) if at.sequence is None else str(at.sequence)
 
 
@@ -151,12 +152,12 @@ def _place(text: bytes | None) -> int | Behind | None:
     return Behind(int(number), key) if colon else int(number)
 
 
-def _refusal(error: CommandError) -> Exception:
+def refusal_of(error: CommandError) -> Exception:
     """The same, as a local store says it."""
     if gone := _GONE.match(error.text):
         floor = datetime.fromisoformat(gone[1] + "+00:00")
         return HistoryGone(int(gone[2]), round(floor.timestamp() * 1000))
-    refused = error.text.removeprefix("ERR ")
+    refused = error.text.removeprefix("ERR ").removeprefix("NOTFOUND ")
     if refused.startswith("that has not happened") or " is no moment" in refused or " is yet to come" in refused:
         return MomentRefused(refused)
     return error

@@ -26,6 +26,7 @@ from keystead.errors import (
     OutOfMemory,
     StoreClosed,
     TransactionError,
+    WriteRefused,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from keystead.engine.bindings import Database
+    from keystead.engine.history.questions import Outcome, Question
     from keystead.engine.keyspace import Keyspace
+    from keystead.engine.undoing import Undoing
+    from keystead.engine.undone import Undone
     from keystead.engine.values import Value
     from keystead.execution.forgetting import Forgotten
 
@@ -262,6 +266,29 @@ class SharedEngine:
             self.commits.sync()
             time.sleep(FORGETTING_PAUSE_S)
         return report(self.engine, forgetting)
+
+    def step(self, undoing: Undoing, outcome: Outcome | None) -> tuple[Question | None, Undone | None]:
+        """Let an undo go on, as far as to what it asks next, or as far as to its end, which is durable then.
+
+        What it raises; StoreClosed, DiskFull, OutOfMemory, DiskFailure.
+        """
+        with self.lock:
+            if self.obstacle is not None:
+                self.pass_obstacle(grows=True)
+            self.engine.clock.refresh()
+            try:
+                return undoing.send(outcome), None
+            except StopIteration as end:
+                undone: Undone = end.value
+            except DiskFailure:
+                self._look_for_obstacles()
+                raise
+            except WriteRefused as failure:
+                raise failure if type(failure) is not WriteRefused else refused(self.engine) from None
+            self.record()
+            turn = self.commits.last_turn()
+        self.commits.wait(turn)
+        return None, undone
 
     # --- What stands in the way -------------------------------------------------------------------------------------
 

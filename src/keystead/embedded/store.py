@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from keystead.embedded.changes import Moment, Seconds
     from keystead.embedded.past import Ask, Change, Deleted, Difference, When
     from keystead.embedded.transaction import Transaction
+    from keystead.engine.undone import Conflicts, Undone
     from keystead.execution.forgetting import Forgotten
 
 K = TypeVar("K")
@@ -84,6 +85,25 @@ class Store(Methods[K, V]):
     def deleted(self, prefix: K | None = None) -> Iterator[Deleted[K, V]]:
         """Keys that were there within what is kept and are not there now, the last removed first."""
         return past.deleted(self._past, self._coding, self._prefix(prefix) or b"")
+
+    # --- Undo -------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def undo(self, sequence: int, *, conflicts: Conflicts = "refuse") -> Undone:
+        """Put back what that transaction changed, as one transaction of its own, durable when this returns.
+
+        Keys that were changed since are conflicts: "refuse" raises UndoConflict, "skip" leaves them as they are,
+        "force" puts them back too. UndoRefused when there is nothing to undo; HistoryGone beyond what is kept,
+        MomentRefused for a transaction that has not happened.
+        """
+
+    @abstractmethod
+    def restore(self, key: K, *, at: When | None = None) -> Undone:
+        """Give the key the value and the expiry that it had at a moment; without one, those that it had last before it
+        was removed. Never deletes.
+
+        KeyError when there was no such key; UndoRefused without *at* when there is one now; HistoryGone, MomentRefused.
+        """
 
     # --- The handle, as a context manager ---------------------------------------------------------------------------
 
@@ -225,3 +245,15 @@ class Store(Methods[K, V]):
         from asyncio import to_thread
 
         return await to_thread(self.forget, *keys)
+
+    async def aundo(self, sequence: int, *, conflicts: Conflicts = "refuse") -> Undone:
+        """As `undo`."""
+        from asyncio import to_thread
+
+        return await to_thread(lambda: self.undo(sequence, conflicts=conflicts))
+
+    async def arestore(self, key: K, *, at: When | None = None) -> Undone:
+        """As `restore`."""
+        from asyncio import to_thread
+
+        return await to_thread(lambda: self.restore(key, at=at))

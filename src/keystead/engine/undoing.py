@@ -11,13 +11,14 @@ the outcome, or yields None where others may go on. Must not know: commands, who
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from keystead.engine.history.questions import Failure, UndoOutlined, UndoOutlineOf, UndoStepsFound, UndoStepsOf
 from keystead.engine.history.undo_steps import UndoStep
 from keystead.engine.operations import BIND, PUT, PUT_EXPIRING
 from keystead.engine.restoring import Restoration, fill
-from keystead.errors import OutOfMemory
+from keystead.engine.undone import Undone
+from keystead.errors import OutOfMemory, UndoConflict, UndoRefused
 
 if TYPE_CHECKING:
     from keystead.engine.engine import Engine
@@ -25,12 +26,7 @@ if TYPE_CHECKING:
     from keystead.engine.keyspace import Keyspace
     from keystead.engine.operations import Author
     from keystead.engine.restoring import State
-
-Conflicts: TypeAlias = Literal["refuse", "skip", "force"]
-"""What becomes of keys that were changed since: nothing is undone, they stay as they are, or they are put back too."""
-
-Place: TypeAlias = tuple[int, bytes]
-"""A database's number and a key."""
+    from keystead.engine.undone import Conflicts, Place
 
 Undoing: TypeAlias = "Generator[Question | None, Outcome | None, Undone]"
 
@@ -39,32 +35,6 @@ SLICE_KEYS: Final = 1_000
 ATTEMPTS: Final = 5
 """How often it is prepared anew when keys are changed meanwhile."""
 CONFLICTS_NAMED: Final = 100
-
-
-class Undone(NamedTuple):
-    """What came of it."""
-
-    sequence: int
-    """Of the transaction that undid it, which can itself be undone."""
-    restored: int
-    """Keys that were put back: given their former value and expiry, or deleted."""
-    skipped: list[Place]
-    """Keys that were changed since, and left alone."""
-    without_expiry: list[Place]
-    """Keys whose time is up by now: they came back without an expiry."""
-
-
-class CannotUndo(Exception):
-    """Nothing was undone; the text says why."""
-
-
-class Conflicting(CannotUndo):
-    """Keys were changed since. *keys*: the first of them."""
-
-    def __init__(self, keys: list[Place], count: int) -> None:
-        super().__init__(f"{count} of its keys were changed since")
-        self.keys = keys
-        self.count = count
 
 
 class Unanswered(Exception):
@@ -85,10 +55,10 @@ def undo(
     """Undo that transaction, on behalf of *author*. *check* raises when he may not change that key, or, with None, any
     key of that database.
 
-    CannotUndo, Conflicting; Unanswered; WriteRefused when there is no room; DiskFailure.
+    UndoRefused, UndoConflict; Unanswered; WriteRefused when there is no room; DiskFailure.
     """
     forgets = engine.forgets
-    outline = yield from _ask(UndoOutlineOf(sequence), UndoOutlined)
+    outline = yield from ask(UndoOutlineOf(sequence), UndoOutlined)
     if outline.swapped is not None:
         return _swap_back(engine, outline, author, check)
     steps = yield from _steps(sequence, check)
@@ -97,18 +67,18 @@ def undo(
         try:  # from here on: as long as it is not given up, the log stays in its segment
             yield from plan.gather()
             if plan.conflicts and conflicts == "refuse":
-                raise Conflicting(plan.conflicts[:CONFLICTS_NAMED], len(plan.conflicts))
+                raise UndoConflict(plan.conflicts[:CONFLICTS_NAMED], len(plan.conflicts))
             if not plan.restored and not plan.hidden:
                 others = ", or were changed since" if plan.conflicts else ""
-                raise CannotUndo(f"there is nothing to undo: all its keys are as they were before it{others}")
+                raise UndoRefused(f"there is nothing to undo: all its keys are as they were before it{others}")
             yield from plan.stage()
             if engine.forgets != forgets:
-                raise CannotUndo("a key was forgotten meanwhile: try again")
+                raise UndoRefused("a key was forgotten meanwhile: try again")
             if plan.commit(author):
                 return Undone(engine.log.next_sequence - 1, plan.restored, plan.conflicts, plan.without_expiry)
         finally:
             plan.give_up()
-    raise CannotUndo("its keys are being changed all the time: try again")
+    raise UndoRefused("its keys are being changed all the time: try again")
 
 
 def drive(undoing: Undoing, answer: Callable[[Question], Outcome | None]) -> Undone:
@@ -123,7 +93,8 @@ def drive(undoing: Undoing, answer: Callable[[Question], Outcome | None]) -> Und
         outcome = answer(question) if question is not None else None
 
 
-def _ask(question: Question, kind: type[Any]) -> Generator[Question | None, Outcome | None, Any]:
+def ask(question: Question, kind: type[Any]) -> Generator[Question | None, Outcome | None, Any]:
+    """The answer to the question, which is of that kind. Unanswered."""
     outcome = yield question
     if not isinstance(outcome, kind):
         assert outcome is None or isinstance(outcome, Failure)
@@ -137,7 +108,7 @@ def _steps(
     steps: list[UndoStep] = []
     after: Place | None = None
     while True:
-        found = yield from _ask(UndoStepsOf(sequence, after, SLICE_KEYS), UndoStepsFound)
+        found = yield from ask(UndoStepsOf(sequence, after, SLICE_KEYS), UndoStepsFound)
         for step in found.steps:
             check(step.database, step.key)
         steps += found.steps
@@ -151,7 +122,7 @@ def _swap_back(
 ) -> Undone:
     one, other = (engine.databases[number] for number in outline.swapped or ())
     if [one.keyspace.id, other.keyspace.id] != [outline.shown[one.number], outline.shown[other.number]]:
-        raise CannotUndo("the databases were flushed, swapped or restored since")
+        raise UndoRefused("the databases were flushed, swapped or restored since")
     for database in one, other:
         check(database.number, None)
     engine.author = author

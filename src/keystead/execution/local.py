@@ -40,10 +40,10 @@ from keystead.resp import Run
 if TYPE_CHECKING:
     from keystead.config.settings import Settings
     from keystead.engine.engine import Engine
-    from keystead.engine.history.questions import HistoryOf, ValueAt
-    from keystead.engine.undoing import Conflicts, Undone
+    from keystead.engine.history.questions import At
+    from keystead.engine.undone import Conflicts
     from keystead.execution.permissions import Denial
-    from keystead.execution.undoing import Explain
+    from keystead.execution.undoing import Done, Explain
     from keystead.execution.users import User
 
 log = logging.getLogger("keystead.execution")
@@ -401,21 +401,14 @@ class LocalExecutor:
         sequence: int,
         conflicts: Conflicts,
         explain: Explain,
-        done: Callable[[Undone | CommandError], None],
+        done: Done,
     ) -> None:
         """See `execution.undoing`."""
         undo_for(session, sequence, conflicts, explain, done)
 
-    def restore(
-        self,
-        session: Session,
-        key: bytes,
-        question: ValueAt | HistoryOf,
-        explain: Explain,
-        done: Callable[[Undone | CommandError], None],
-    ) -> None:
+    def restore(self, session: Session, key: bytes, at: At | None, explain: Explain, done: Done) -> None:
         """See `execution.undoing`."""
-        restore_for(session, key, question, explain, done)
+        restore_for(session, key, at, explain, done)
 
     def forget(self, session: Session, keys: list[bytes], done: Callable[[Forgotten | CommandError], None]) -> None:
         """KS.FORGET, by *session*, of keys of its database; *done* is called once they are in no file, or with why."""

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from keystead.commands.moments import iso
 from keystead.engine.history.answers import Moment, NotCommitted
+from keystead.engine.history.questions import Dropped, NotYet, Unreadable
 from keystead.engine.history.transactions import HistoryDropped
-from keystead.errors import HistoryGone, MomentRefused
+from keystead.errors import DamagedData, HistoryGone, MomentRefused
 
 if TYPE_CHECKING:
     from keystead.commands.moments import At
     from keystead.engine.history.past import Past
+    from keystead.engine.history.questions import Outcome
 
 
 @contextmanager
@@ -24,10 +26,7 @@ def asking(past: Past) -> Iterator[None]:
     except HistoryDropped:
         raise HistoryGone(*past.floor) from None
     except NotCommitted as error:
-        newest = error.newest
-        raise MomentRefused(
-            f"that has not happened: the last transaction is {newest.sequence}, of {iso(newest.time_ms)}"
-        ) from None
+        raise _not_yet(error.newest) from None
 
 
 def found(past: Past, at: At) -> Moment:
@@ -41,3 +40,18 @@ def first_behind(past: Past, at: At) -> int:
     if at.sequence is not None:
         return max(1, at.sequence)
     return found(past, at).sequence + 1
+
+
+def refuse_failure(outcome: Outcome, path: str) -> None:
+    """Raise what a question about the store at *path* has failed with: HistoryGone, MomentRefused, DamagedData."""
+    match outcome:
+        case Dropped(floor):
+            raise HistoryGone(*floor)
+        case NotYet(newest):
+            raise _not_yet(newest)
+        case Unreadable(reason):
+            raise DamagedData(path, 0, reason)
+
+
+def _not_yet(newest: Moment) -> MomentRefused:
+    return MomentRefused(f"that has not happened: the last transaction is {newest.sequence}, of {iso(newest.time_ms)}")

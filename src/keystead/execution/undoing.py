@@ -1,42 +1,36 @@
 """Undo, and single keys brought back from the past, for the clients of a server.
 
-Owns: driving `engine.undoing` by the loop and by whoever answers questions about the past, and who may do it. Must not
-know: protocols; how the past is read.
+Owns: driving `engine.undoing` and `engine.bringing_back` by the loop and by whoever answers questions about the past,
+and who may do it. Must not know: protocols; how the past is read.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+from keystead.engine.bringing_back import WasAbsent, bring_back
 from keystead.engine.engine import DISK_FULL
-from keystead.engine.history.questions import HistoryOf, ValueAt
-from keystead.engine.undoing import CannotUndo, Conflicting, Unanswered, Undone, undo
-from keystead.errors import CommandError, OutOfMemory, WriteRefused
+from keystead.engine.undoing import Unanswered, undo
+from keystead.errors import CommandError, OutOfMemory, UndoConflict, UndoRefused, WriteRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from keystead.engine.history.questions import Failure, Outcome, Question
-    from keystead.engine.undoing import Conflicts
+    from keystead.engine.engine import Engine
+    from keystead.engine.history.questions import At, Failure, Outcome, Question
+    from keystead.engine.undoing import Undoing
+    from keystead.engine.undone import Conflicts, Undone
     from keystead.execution.session import Session
 
     Explain: TypeAlias = Callable[[Failure | None], CommandError]
-
-NOT_THERE: Final = "ERR the key did not exist then"
-VALUES_LOOKED_AT: Final = 20
+    Done: TypeAlias = Callable[[Undone | UndoConflict | CommandError], None]
 
 
 class _Denied(Exception):
     pass
 
 
-def undo_for(
-    session: Session,
-    sequence: int,
-    conflicts: Conflicts,
-    explain: Explain,
-    done: Callable[[Undone | CommandError], None],
-) -> None:
+def undo_for(session: Session, sequence: int, conflicts: Conflicts, explain: Explain, done: Done) -> None:
     """Undo that transaction for the session. *done* is called when it has taken effect, or with the reason why not;
     *explain* makes an error of what the past said in place of an answer."""
     executor = session.executor
@@ -47,7 +41,17 @@ def undo_for(
         if error is not None:
             raise _Denied(error)
 
-    undoing = undo(executor.engine, sequence, conflicts, session.author, check)
+    _drive(session, undo(executor.engine, sequence, conflicts, session.author, check), explain, done)
+
+
+def restore_for(session: Session, key: bytes, at: At | None, explain: Explain, done: Done) -> None:
+    """Give a key of the session's database the value and expiry that it had: at a moment, or, with None, last of all.
+    *done* and *explain* as with `undo_for`."""
+    _drive(session, bring_back(session.executor.engine, session.db, key, at, session.author), explain, done)
+
+
+def _drive(session: Session, undoing: Undoing, explain: Explain, done: Done) -> None:
+    executor = session.executor
 
     def go_on(outcome: Outcome | None) -> None:
         executor.engine.clock.refresh()
@@ -56,8 +60,10 @@ def undo_for(
         except StopIteration as end:
             session.must_wait = True
             done(end.value)
+        except UndoConflict as conflict:
+            done(conflict)
         except Exception as failure:
-            done(_error(failure, explain))
+            done(_error(executor.engine, failure, explain))
         else:
             ask(question)
 
@@ -70,69 +76,18 @@ def undo_for(
     go_on(None)
 
 
-def _error(failure: Exception, explain: Explain) -> CommandError:
+def _error(engine: Engine, failure: Exception, explain: Explain) -> CommandError:
     match failure:
         case _Denied():
             return CommandError(str(failure))
-        case Conflicting():
-            names = ", ".join(f"{key[:60].decode('utf-8', 'backslashreplace')!r}" for _, key in failure.keys[:10])
-            return CommandError(f"CONFLICT {failure}: {names}; SKIP leaves them as they are, FORCE puts them back too")
-        case CannotUndo():
-            return CommandError(f"ERR {failure}")
+        case WasAbsent():
+            return CommandError(f"NOTFOUND {failure}")
+        case UndoRefused():
+            return CommandError(f"CONFLICT {failure}")
         case Unanswered():
             return explain(failure.outcome)
         case OutOfMemory():
             return CommandError(f"OOM {failure}")
         case WriteRefused():
-            return CommandError(DISK_FULL)
+            return CommandError(engine.refusal or DISK_FULL)
     raise failure
-
-
-def restore_for(
-    session: Session,
-    key: bytes,
-    question: ValueAt | HistoryOf,
-    explain: Explain,
-    done: Callable[[Undone | CommandError], None],
-) -> None:
-    """Give a key the value and expiry that it had, by the answer to *question*: at a moment, or last of all."""
-    engine = session.executor.engine
-    database = session.db
-
-    def answered(outcome: Outcome | None) -> None:
-        found = _found(outcome)
-        if not isinstance(found, tuple):
-            done(explain(outcome) if found is None else found)  # type: ignore[arg-type]  # what is no answer is a failure
-            return
-        value, expires_at_ms = found
-        now_ms = engine.clock.refresh()
-        if engine.refusal is not None or not engine.log.has_room(len(value)):
-            done(CommandError(engine.refusal or DISK_FULL))
-            return
-        is_past = 0 < expires_at_ms <= now_ms
-        engine.author = session.author
-        start = len(engine.ops)
-        database.keyspace.put(key, value, 0 if is_past else expires_at_ms)
-        engine.end_group(start)
-        engine.end_turn()
-        session.must_wait = True
-        place = (database.number, key)
-        done(Undone(engine.log.next_sequence - 1, 1, [], [place] if is_past else []))
-
-    session.executor.historian.ask(question, answered)
-
-
-def _found(outcome: Outcome | None) -> tuple[bytes, int] | CommandError | None:
-    """The value and expiry; an error when there is none; None for what is no answer."""
-    from keystead.engine.history.questions import Changes, Value
-
-    if isinstance(outcome, Value):
-        return CommandError(NOT_THERE) if outcome.value is None else (outcome.value, outcome.expires_at_ms)
-    if isinstance(outcome, Changes):
-        last = next((each for each in outcome.changes if each.value is not None), None)
-        if last is None or last.value is None:
-            return CommandError("ERR there is no such key in what is kept of the past")
-        if outcome.changes[0] is last:
-            return CommandError("ERR the key exists; name the moment whose value it shall have")
-        return last.value, last.expires_at_ms
-    return None

@@ -19,6 +19,7 @@ from keystead.server.http import (
     metrics,
     reference,
     statistics,
+    undoing,
     upstash,
     verify,
 )
@@ -34,7 +35,15 @@ def lean_routes() -> Routes:
             *history.ROUTES,
             *upstash.ROUTES,
         ],
-        prefixes=[keys.ROUTE, increments.ROUTE, forgetting.ROUTE, history.HISTORY_ROUTE, console.ROUTE],
+        prefixes=[
+            keys.ROUTE,
+            increments.ROUTE,
+            forgetting.ROUTE,
+            history.HISTORY_ROUTE,
+            undoing.UNDO_ROUTE,
+            undoing.RESTORE_ROUTE,
+            console.ROUTE,
+        ],
         by_name=upstash.BY_COMMAND,
         names=REGISTRY,
     )
