@@ -9,8 +9,7 @@ from playwright.sync_api import Page, expect
 
 if TYPE_CHECKING:
     import redis
-
-    from conftest import NewPage
+    from console_pages import NewPage
 
 
 def with_history(new_page: NewPage, client: redis.Redis, key: str) -> Page:

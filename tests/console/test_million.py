@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from servers import HttpServer, running, start_keystead_http
 
 if TYPE_CHECKING:
-    from conftest import NewPage
+    from console_pages import NewPage
 
 KEYS = 1_000_000
 MOST_ROWS = 100

@@ -12,8 +12,7 @@ from console_store import LARGE_NUMBER
 
 if TYPE_CHECKING:
     import redis
-
-    from conftest import NewPage
+    from console_pages import NewPage
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ const CHARTS = [
   ["Time until on disk", ms, [["p50", "commit_p50_ms"], ["p99", "commit_p99_ms"]]],
   ["Hit rate", percent, [["", "hit_rate"]]],
   ["Memory", size, [["", "memory_bytes"]], growth],
-  ["On disk", size, [["log and checkpoints", "stored_bytes"], ["of it history", "history_bytes"]], growth],
+  ["On disk", size, [["all", "stored_bytes"], ["history", "history_bytes"]], growth],
   ["Connections", perSecond, [["", "connections"]]],
   ["Time of an fsync", ms, [["p50", "fsync_p50_ms"], ["p99", "fsync_p99_ms"]]],
   ["Not yet on disk", ms, [["", "durable_lag_ms"]]],

@@ -28,6 +28,7 @@ export function showPastOfAll(place, first) {
     leave();
     fill(tabs, Object.entries(PAGES).map(([each, page]) =>
       el("a", { href: link({ view: "history", rest: each }), "aria-current": each === name ? "page" : undefined }, page.title)));
+    tabs.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     fill(body);
     leave = PAGES[name].show(body, route);
   }

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { bytesOf, shown, typedBytes } from "../bytes.js";
-import { button, el, field, fill } from "../elements.js";
+import { button, el, field, fill, icon } from "../elements.js";
 import { shownDifference } from "../parts/diff.js";
 import { moment, plural, size } from "../parts/figures.js";
 import { reporting } from "../parts/notices.js";
@@ -76,7 +76,7 @@ function differenceRow(difference, earlier) {
   const what = before === null ? "created" : after === null ? "removed" : shown(before) === shown(after) && before.length === after.length ? "time to live" : "changed";
   const values = el("div", {});
   const details = el("details", { ontoggle: () => details.open && !values.childElementCount && fill(values, shownDifference(before, after, `What is not the same of ${shown(key, 60)}`), expiry(difference)) },
-    el("summary", {},
+    el("summary", {}, icon("chevron"),
       el("span", { class: `op op-${{ created: "put", removed: "delete" }[what] ?? "patch"}` }, what),
       el("span", { class: "name" }, shown(key, 120)),
       el("span", { class: "quiet" }, `${before === null ? "–" : size(before.length)} → ${after === null ? "–" : size(after.length)}`)),

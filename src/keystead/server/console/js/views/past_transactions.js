@@ -80,6 +80,7 @@ function transactionRow(transaction, after) {
     el("div", { class: "row" },
       el("strong", {}, moment(transaction.time_ms)),
       el("span", { class: "quiet" }, [transaction.user, transaction.client].filter(Boolean).map((name) => shown(bytesOf(name), 80)).join(" from ")),
+      el("span", { class: "quiet" }, `transaction ${sequence}`),
       el("span", { class: "grow" }),
       el("a", { class: "button", href: compare, "aria-label": `What transaction ${sequence} changed` }, "Before and after"),
       el("a", { class: "button", href: link({ query: { at: String(sequence) } }), "aria-label": `All keys at transaction ${sequence}` }, "All keys then"),

@@ -32,8 +32,8 @@ export function showConfiguration(place) {
   function draw() {
     const typed = search.value.toLowerCase();
     const found = settings.filter(({ name, description }) => name in values && `${name} ${description}`.toLowerCase().includes(typed));
-    fill(body, table("Settings", ["Setting", "Value", "What it does", ""], found.map((setting) => [
-      el("code", {}, setting.name), shownValue(setting), setting.description,
+    fill(body, table("Settings", ["Setting", "Value", ""], found.map((setting) => [
+      el("div", { class: "setting-told" }, el("code", {}, setting.name), el("br"), el("small", {}, setting.description)), shownValue(setting),
       setting.reloadable && button("Change", () => edit(setting), { "aria-label": `Change ${setting.name}` }),
     ])));
   }
