@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import redis
 from axe_playwright_python.sync_playwright import Axe
 from console_pages import DESKTOP, PHONE
 from playwright.sync_api import Page, expect
@@ -17,6 +18,8 @@ import keystead
 
 if TYPE_CHECKING:
     from console_pages import NewPage
+
+    from servers import HttpServer
 
 FILES = Path(keystead.__file__).parent / "server" / "console"
 MOST_BYTES = 150_000
@@ -39,13 +42,28 @@ VIEWS = {
 
 
 BUSY = re.compile("^(Loading|Counting|Connecting|Comparing|Reading the log|Looking|…)")
-STILL_EMPTY = ".page .card:empty, .page .stack:empty, .value-pane:empty, .list-place:empty, .chart-top:empty"
+STILL_EMPTY = (
+    ".page .card:empty, .page .stack:empty, .value-pane:empty, .list-place:empty, "
+    ".charts > :first-child .chart-top:empty"
+)
 
 PICTURED = (
     *("value-desktop-light", "value-desktop-dark", "live-desktop-light"),
     *("memory-desktop-light", "keys-phone-dark", "history-desktop-light"),
 )
 """Those of docs/console.md."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def past(server: HttpServer) -> None:
+    """Something that the views of the past and of now have to tell."""
+    for name in ("shop", "billing", "shop"):
+        with redis.Redis(port=server.port, client_name=name) as client:
+            client.mset({"order:4711": f'{{"state": "{name}"}}', "order:4712": "new"})
+            client.set("order:last", "4712", ex=86_400)
+            client.delete("order:4712")
+            for number in range(300):
+                client.get(f"user:{number}:name")
 
 
 def settled(page: Page) -> None:

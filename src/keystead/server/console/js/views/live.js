@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { fromBase64Url, shown, typedBytes, utf8 } from "../bytes.js";
 import { button, el, fill } from "../elements.js";
 import { Chart } from "../parts/charts.js";
-import { counted, duration, moment, plural, size, timeOfDay } from "../parts/figures.js";
+import { counted, duration, moment, plural, size, span, timeOfDay } from "../parts/figures.js";
 import { VirtualList } from "../parts/virtual_list.js";
 import { link } from "../router.js";
 import { state } from "../state.js";
@@ -126,8 +126,7 @@ const percent = (/** @type {number} */ value) => `${(value * 100).toFixed(1)} %`
  */
 function growth(values) {
   const more = (values.at(-1) ?? 0) - (values[0] ?? 0);
-  const minutes = Math.max(1, Math.round(values.length / 60));
-  return `${more < 0 ? "−" : "+"}${size(Math.abs(more))} in ${plural(minutes, "minute")}`;
+  return `${more < 0 ? "−" : "+"}${size(Math.abs(more))} in ${span(values.length)}`;
 }
 
 /**
