@@ -31,6 +31,18 @@ def test_a_slider_goes_over_the_changes_of_a_key(new_page: NewPage, client: redi
     expect(page.get_by_role("list", name="Changes, newest first").get_by_role("listitem")).to_have_count(3)
 
 
+def test_older_changes_of_a_key_come_on_demand(new_page: NewPage, client: redis.Redis) -> None:
+    for number in range(130):
+        client.set("past:long", number)
+    page = new_page("#/db0/keys/past:long")
+    page.get_by_role("button", name="History").click()
+    changes = page.get_by_role("list", name="Changes, newest first").get_by_role("listitem")
+    expect(changes).to_have_count(100)
+    page.get_by_role("button", name="Older ones").click()
+    expect(changes).to_have_count(130)
+    expect(page.get_by_role("button", name="Older ones")).to_have_count(0)
+
+
 def test_a_value_of_the_past_is_restored(new_page: NewPage, client: redis.Redis) -> None:
     page = with_history(new_page, client, "past:restored")
     page.get_by_role("slider", name="Change").press("Home")

@@ -194,11 +194,13 @@ export async function remove(db, key, etag) {
   else await request("DELETE", "/v1/keys/", { query: at(db, key), headers: condition(etag) });
 }
 
-/** Delete all keys with a prefix, if they are *expect*. @param {number} db @param {Uint8Array} prefix @param {number} expect */
-export async function removeAll(db, prefix, expect) {
+/**
+ * Delete all keys with a prefix, if they are *expect*. An answer "not now" says that nothing was deleted.
+ * @param {number} db @param {Uint8Array} prefix @param {number} expect @returns {Promise<{deleted: number, sequence: number | null}>}
+ */
+export function removeAll(db, prefix, expect) {
   const query = { db: db || undefined, prefix: prefix.length ? prefix : undefined, all: prefix.length ? undefined : "true", expect };
-  const response = await request("DELETE", "/v1/keys", { query });
-  return response.status === 204 ? {} : response.json();
+  return patiently(() => json("DELETE", "/v1/keys", { query }));
 }
 
 /** Several operations as one. @param {number} db @param {object[]} operations @returns {Promise<any[]>} */
