@@ -7,13 +7,13 @@ no answer 5xx; that is checked when it ends.
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from console_pages import CHROMIUM, DESKTOP, NewPage, sandbox_options
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, sync_playwright
 
 from console_store import fill
 from servers import HttpServer, running, start_keystead_http
@@ -21,27 +21,24 @@ from servers import HttpServer, running, start_keystead_http
 if TYPE_CHECKING:
     from pathlib import Path
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-DESKTOP = {"viewport": {"width": 1280, "height": 820}}
-PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
-
 UNEXPECTED = {500, 501, 502, 504, 505}
 """503 is expected: the index of the keys may still be built, and the page tries again."""
 
-NewPage = Callable[..., Page]
-
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium without a window."""
+def playwright() -> Iterator[Playwright]:
     if CHROMIUM is None:
         pytest.skip("there is no chromium; scripts/system-packages installs it")
     with sync_playwright() as playwright:
-        # Chromium's own sandbox needs what a container's root does not have; the pages are our own.
-        options = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        browser.close()
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """Chromium without a window."""
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox_options())
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import redis
 from axe_playwright_python.sync_playwright import Axe
+from console_pages import DESKTOP, PHONE
 from playwright.sync_api import Page, expect
 
 import keystead
-from conftest import DESKTOP, PHONE
 
 if TYPE_CHECKING:
-    from conftest import NewPage
+    from console_pages import NewPage
+
+    from servers import HttpServer
 
 FILES = Path(keystead.__file__).parent / "server" / "console"
 MOST_BYTES = 150_000
@@ -26,6 +30,8 @@ VIEWS = {
     "live": "#/db0/live",
     "commands": "#/db0/commands",
     "memory": "#/db0/memory",
+    "history": "#/db0/history",
+    "differences": "#/db0/history/differences?from=0",
     "deleted": "#/db0/deleted",
     "transfer": "#/db0/transfer",
     "overview": "#/db0/server",
@@ -35,16 +41,36 @@ VIEWS = {
 }
 
 
+BUSY = re.compile("^(Loading|Counting|Connecting|Comparing|Reading the log|Looking|…)")
+STILL_EMPTY = (
+    ".page .card:empty, .page .stack:empty, .value-pane:empty, .list-place:empty, "
+    ".charts > :first-child .chart-top:empty"
+)
+
 PICTURED = (
     *("value-desktop-light", "value-desktop-dark", "live-desktop-light"),
-    *("memory-desktop-light", "keys-phone-dark"),
+    *("memory-desktop-light", "keys-phone-dark", "history-desktop-light"),
 )
 """Those of docs/console.md."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def past(server: HttpServer) -> None:
+    """Something that the views of the past and of now have to tell."""
+    for name in ("shop", "billing", "shop"):
+        with redis.Redis(port=server.port, client_name=name) as client:
+            client.mset({"order:4711": f'{{"state": "{name}"}}', "order:4712": "new"})
+            client.set("order:last", "4712", ex=86_400)
+            client.delete("order:4712")
+            for number in range(300):
+                client.get(f"user:{number}:name")
+
+
 def settled(page: Page) -> None:
+    """The view has what it asked for at first: nothing says any more that it is on its way."""
     expect(page.get_by_role("main")).to_be_visible()
-    page.wait_for_timeout(500)  # what is asked for at first has come: not a limit that is tested
+    expect(page.get_by_text(BUSY)).to_have_count(0)
+    expect(page.locator(STILL_EMPTY)).to_have_count(0)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -71,7 +97,7 @@ def test_a_view_has_no_serious_obstacle(
 def test_a_view_fits_a_phone(new_page: NewPage, view: str) -> None:
     page = new_page(VIEWS[view], **PHONE)
     settled(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]  # type: ignore[index]
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
 
 
 def test_a_phone_shows_the_keys_or_the_value(new_page: NewPage) -> None:
@@ -105,6 +131,14 @@ def test_nothing_of_the_page_makes_markup_from_text_or_comes_from_elsewhere() ->
     )
     found = [(path.name, match[0]) for path in FILES.rglob("*.js") for match in forbidden.finditer(path.read_text())]
     assert found == []
+
+
+def test_the_first_paint_is_measured(new_page: NewPage, record_property: Callable[[str, object], None]) -> None:
+    page = new_page()
+    expect(page.get_by_role("tree")).to_be_visible()
+    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    record_property("first_contentful_paint_ms", painted)
+    assert painted > 0
 
 
 def test_only_one_module_asks_the_server() -> None:

@@ -9,8 +9,7 @@ from playwright.sync_api import Page, expect
 
 if TYPE_CHECKING:
     import redis
-
-    from conftest import NewPage
+    from console_pages import NewPage
 
 
 @pytest.fixture

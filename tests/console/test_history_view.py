@@ -9,8 +9,7 @@ from playwright.sync_api import Page, expect
 
 if TYPE_CHECKING:
     import redis
-
-    from conftest import NewPage
+    from console_pages import NewPage
 
 
 def with_history(new_page: NewPage, client: redis.Redis, key: str) -> Page:
@@ -30,6 +29,18 @@ def test_a_slider_goes_over_the_changes_of_a_key(new_page: NewPage, client: redi
     expect(difference).to_contain_text("first")
     expect(difference).not_to_contain_text("third")
     expect(page.get_by_role("list", name="Changes, newest first").get_by_role("listitem")).to_have_count(3)
+
+
+def test_older_changes_of_a_key_come_on_demand(new_page: NewPage, client: redis.Redis) -> None:
+    for number in range(130):
+        client.set("past:long", number)
+    page = new_page("#/db0/keys/past:long")
+    page.get_by_role("button", name="History").click()
+    changes = page.get_by_role("list", name="Changes, newest first").get_by_role("listitem")
+    expect(changes).to_have_count(100)
+    page.get_by_role("button", name="Older ones").click()
+    expect(changes).to_have_count(130)
+    expect(page.get_by_role("button", name="Older ones")).to_have_count(0)
 
 
 def test_a_value_of_the_past_is_restored(new_page: NewPage, client: redis.Redis) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from console_store import HOSTILE_NAME, SESSIONS, USERS
 
 if TYPE_CHECKING:
     import redis
-
-    from conftest import NewPage
+    from console_pages import NewPage
 
 
 def test_the_tree_shows_folders_with_exact_counts(page: Page) -> None:
@@ -41,9 +40,11 @@ def test_a_folder_goes_on_where_its_first_page_ends(page: Page) -> None:
     tree.get_by_role("treeitem", name="user:, 3,000 keys").click()
     expect(tree.get_by_role("treeitem", name="0:, 1 key", exact=True)).to_be_visible()
     tree.focus()
-    for _ in range(12):
+    for page_number in range(1, 6):  # of 500: the list grows by one, and its end is another row
         page.keyboard.press("End")
-        page.wait_for_timeout(100)
+        last = sorted(f"{number}:" for number in range(USERS))[page_number * 500]
+        expect(tree.get_by_role("treeitem", name=f"{last}, 1 key", exact=True)).to_be_attached()
+    page.keyboard.press("End")
     expect(tree.get_by_role("treeitem", name="999:, 1 key", exact=True)).to_be_visible()
 
 
@@ -123,3 +124,22 @@ def test_a_question_mark_lists_the_shortcuts(page: Page) -> None:
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_contain_text("Search keys by prefix")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_listing_waits_while_the_index_takes_in_many_changes(new_page: NewPage) -> None:
+    page = new_page("#/db0/transfer")
+    asked = 0
+
+    def answer(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 2:
+            route.continue_()
+        else:
+            problem = {"title": "Service Unavailable", "status": 503, "detail": "The index is being built."}
+            route.fulfill(status=503, headers={"Retry-After": "1"}, json=problem)
+
+    page.route("**/v1/keys?*", answer)
+    page.get_by_role("link", name="Keys", exact=True).click()
+    expect(page.get_by_role("treeitem", name="config:, 1 key")).to_be_visible()
+    assert asked == 3

@@ -9,8 +9,7 @@ from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     import redis
-
-    from conftest import NewPage
+    from console_pages import NewPage
 
 
 def test_changes_appear_as_they_are_made(new_page: NewPage, client: redis.Redis) -> None:

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from console_pages import CHROMIUM
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
-
-from conftest import CHROMIUM
 
 if TYPE_CHECKING:
     import redis
@@ -62,7 +61,7 @@ def test_a_key_is_found_shown_and_edited(driver: WebDriver, server: HttpServer, 
 def test_every_view_opens_from_the_navigation(driver: WebDriver, server: HttpServer) -> None:
     driver.get(f"http://127.0.0.1:{server.http_port}/")
     found(driver, "[role='tree']")
-    for view in ("live", "commands", "memory", "deleted", "transfer", "server", "keys"):
+    for view in ("live", "commands", "memory", "history", "deleted", "transfer", "server", "keys"):
         found(driver, f"nav [data-view='{view}']").click()
         found(driver, f"nav [data-view='{view}'][aria-current='page']")
         found(driver, "main h1, main [role='tree']")

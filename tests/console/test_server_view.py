@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from console_pages import log_in
 from playwright.sync_api import expect
 
 from console_store import SESSIONS
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import redis
-
-    from conftest import NewPage
+    from console_pages import NewPage
 
 
 def test_the_overview_tells_how_the_server_is(new_page: NewPage) -> None:
@@ -55,11 +55,25 @@ def test_a_setting_is_changed_and_that_is_undone(new_page: NewPage, client: redi
     assert client.config_get("slowlog-max-len") == before
 
 
-def test_a_setting_that_needs_a_restart_is_refused_with_the_reason(new_page: NewPage) -> None:
+def test_a_setting_that_needs_a_restart_is_shown_without_a_way_to_change_it(new_page: NewPage) -> None:
     page = new_page("#/db0/server/configuration")
-    page.get_by_role("button", name="Change port", exact=True).click()
-    page.get_by_role("dialog").get_by_role("button", name="Set").click()
-    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("immutable")
+    page.get_by_role("searchbox", name="Search settings").fill("port")
+    expect(page.get_by_role("row", name=re.compile("^port TCP port"))).to_be_visible()
+    expect(page.get_by_role("button", name="Change port", exact=True)).to_have_count(0)
+
+
+def test_a_password_among_the_settings_is_not_shown(new_page: NewPage, client: redis.Redis) -> None:
+    client.config_set("requirepass", "a secret of the tests")
+    try:
+        page = new_page("#/db0/server/configuration")
+        log_in(page, "default", "a secret of the tests")
+        row = page.get_by_role("row", name=re.compile("^requirepass "))
+        expect(row).to_contain_text("••••••")
+        expect(page.get_by_text("a secret of the tests")).to_have_count(0)
+        row.get_by_role("button", name="Change requirepass").click()
+        expect(page.get_by_role("dialog").get_by_label("Value")).to_have_value("")
+    finally:
+        client.config_set("requirepass", "")
 
 
 def test_a_checkpoint_is_made_on_demand(new_page: NewPage) -> None:
@@ -99,3 +113,10 @@ def test_the_log_is_verified_on_demand(new_page: NewPage) -> None:
     page.get_by_role("button", name="Verify the log now").click()
     expect(page.get_by_role("region", name="Verification")).to_contain_text("sound")
     expect(page.get_by_role("region", name="Last start")).to_contain_text("Torn tail")
+
+
+def test_how_much_history_is_kept_is_told(new_page: NewPage) -> None:
+    history = new_page("#/db0/server/log").get_by_role("region", name="History")
+    expect(history).to_contain_text("Reaches back to")
+    expect(history).to_contain_text("Kept for (history-max-age)7 d")
+    expect(history).to_contain_text("At most (history-max-bytes)1.0 GB")

@@ -12,8 +12,7 @@ from console_store import LARGE_NUMBER
 
 if TYPE_CHECKING:
     import redis
-
-    from conftest import NewPage
+    from console_pages import NewPage
 
 
 @pytest.mark.parametrize(
@@ -180,6 +179,7 @@ def test_a_key_is_deleted_and_comes_back(new_page: NewPage, client: redis.Redis)
 def test_many_keys_are_deleted_after_an_exact_preview(page: Page, client: redis.Redis) -> None:
     client.mset({f"bulk:{number}": "x" for number in range(25)})
     page.get_by_role("searchbox", name="Search keys by prefix").fill("bulk")
+    expect(page.get_by_role("status").filter(has_text="25 keys beginning with bulk")).to_be_visible()
     folder = page.get_by_role("treeitem", name="bulk:, 25 keys")
     folder.hover()
     folder.get_by_role("button", name="Delete the 25 keys").click()

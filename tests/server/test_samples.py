@@ -34,6 +34,7 @@ def test_a_sample_tells_what_has_happened_since_the_one_before(executor_stage: S
     assert (second.operations_per_s, second.hits_per_s, second.misses_per_s, second.errors_per_s) == (2, 1, 0.5, 0.5)
     assert (second.keys, second.connections) == (1, 1)
     assert second.memory_bytes == executor_stage.executor.engine.used_bytes()
+    assert (second.stored_bytes, second.history_bytes) == (executor_stage.executor.engine.info().stored_bytes, 0)
 
 
 def test_counters_that_begin_anew_are_no_negative_rate(executor_stage: Stage, samples: Samples) -> None:

@@ -33,6 +33,10 @@ class Sample(NamedTuple):
     connections: int
     keys: int
     memory_bytes: int
+    stored_bytes: int
+    """Of the log and the checkpoints on disk, history included."""
+    history_bytes: int
+    """Of generations that are only kept as history."""
     commit_p50_ms: float | None
     """From the end of a turn until it was on disk."""
     commit_p99_ms: float | None
@@ -71,6 +75,7 @@ class Samples:
             for then, counts in zip(seen_before, self._histograms, strict=True)
         )
         meters, engine = self._meters, self._executor.engine
+        older = engine.maintenance.manifest.generations[:-1]
         self._at_s = now_s
         self.kept.append(
             Sample(
@@ -84,6 +89,8 @@ class Samples:
                 connections=len(self._executor.sessions),
                 keys=sum(len(each.keyspace) for each in engine.databases if each.keyspace.payload_bytes),
                 memory_bytes=engine.used_bytes(),
+                stored_bytes=engine.info().stored_bytes,
+                history_bytes=sum(generation.stored_bytes() for generation in older),
                 commit_p50_ms=quantile_ms(meters.commit.bounds, commit, 0.5),
                 commit_p99_ms=quantile_ms(meters.commit.bounds, commit, 0.99),
                 fsync_p50_ms=quantile_ms(meters.fsync.bounds, fsync, 0.5),

@@ -6,6 +6,7 @@ import time
 
 from http_client import HttpConnection
 from keystead.commands.catalogue import REGISTRY
+from keystead.config.parameters import parameters
 from keystead.server.samples import Sample
 
 
@@ -45,3 +46,12 @@ def test_every_command_is_in_the_reference(http: HttpConnection) -> None:
     assert told["CLIENT KILL"]["group"] == "connection"
     assert told["MULTI"]["connection_state"]
     assert not told["GET"]["connection_state"]
+
+
+def test_every_setting_is_in_the_reference_with_whether_it_may_change(http: HttpConnection) -> None:
+    settings = {setting["name"]: setting for setting in http.ask("GET", "/v1/reference").json["settings"]}
+    assert set(settings) == set(parameters())
+    assert settings["maxmemory"]["reloadable"]
+    assert not settings["port"]["reloadable"]
+    assert settings["requirepass"]["secret"]
+    assert not settings["maxmemory"]["secret"]

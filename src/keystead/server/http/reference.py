@@ -1,4 +1,4 @@
-"""GET /v1/reference: every command as it is declared, for completion and help.
+"""GET /v1/reference: every command and every setting as it is declared, for completion and help.
 
 The same for everybody, and made once. Must not know: any particular command.
 """
@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keystead.commands.documentation import categories, every_command
+from keystead.config.parameters import parameters
 from keystead.server.http import bodies
 from keystead.server.http.routes import Endpoint, Route
 from keystead.server.http.schemas import FAILURES, content, object_of
@@ -16,6 +17,7 @@ from keystead.server.http.schemas import FAILURES, content, object_of
 if TYPE_CHECKING:
     from keystead.commands.declaration import Command
     from keystead.commands.key_positions import KeySpec
+    from keystead.config.settings import Setting
     from keystead.server.http.requests import Request
     from keystead.server.http.responses import Response
 
@@ -46,7 +48,8 @@ def reference(request: Request) -> Response:
 
 @cache
 def _answer() -> Response:
-    return bodies.answer({"commands": [_told(command) for command in every_command()]})
+    settings = [_told_setting(name, setting) for name, setting in parameters().items()]
+    return bodies.answer({"commands": [_told(command) for command in every_command()], "settings": settings})
 
 
 def _told(command: Command) -> dict[str, Any]:
@@ -64,6 +67,16 @@ def _told(command: Command) -> dict[str, Any]:
         "container": bool(command.subcommands),
         "connection_state": command.connection_state,
         "deprecated": command.deprecated[1] if command.deprecated else None,
+    }
+
+
+def _told_setting(name: str, setting: Setting) -> dict[str, Any]:
+    return {
+        "name": name,
+        "description": setting.description,
+        "group": setting.group,
+        "reloadable": setting.reloadable,
+        "secret": setting.secret,
     }
 
 
@@ -95,6 +108,20 @@ _COMMAND = object_of(
     connection_state={"type": "boolean", "description": "Not to be had over HTTP."},
     deprecated={"type": ["string", "null"], "description": "What replaces it."},
 )
+_SETTING = object_of(
+    name=_STRING | {"description": "For CONFIG GET and SET."},
+    description=_STRING,
+    group=_STRING,
+    reloadable={"type": "boolean", "description": "CONFIG SET may change it while the server runs."},
+    secret={"type": "boolean", "description": "Not to be shown on a screen."},
+)
+_EXAMPLE_SETTING = {
+    "name": "maxmemory",
+    "description": "The most that keys and values may take.",
+    "group": "Memory and history",
+    "reloadable": True,
+    "secret": False,
+}
 _EXAMPLE = {
     "name": "GET",
     "syntax": "GET key",
@@ -118,12 +145,15 @@ ROUTE = Route(
         "get": {
             "operationId": "reference",
             "tags": ["commands"],
-            "summary": "Every command, for completion and help",
+            "summary": "Every command and setting, for completion and help",
             "responses": {
                 "200": {
-                    "description": "The commands, subcommands behind their containers.",
+                    "description": "The commands, subcommands behind their containers; the settings.",
                     "content": content(
-                        object_of(commands={"type": "array", "items": _COMMAND}), {"commands": [_EXAMPLE]}
+                        object_of(
+                            commands={"type": "array", "items": _COMMAND}, settings={"type": "array", "items": _SETTING}
+                        ),
+                        {"commands": [_EXAMPLE], "settings": [_EXAMPLE_SETTING]},
                     ),
                 },
                 **{status: FAILURES[status] for status in ("400", "401", "403", "429", "503")},

@@ -36,11 +36,15 @@ def statistics(request: Request) -> Response:
 
 _DESCRIPTIONS = {
     "time_ms": "End of the second, in milliseconds of Unix time.",
+    "stored_bytes": "Of the log and the checkpoints on disk, history included.",
+    "history_bytes": "Of what is kept on disk only as history.",
     "commit_p50_ms": "From the end of a turn of the loop until its changes were on disk.",
     "durable_lag_ms": "Age of the oldest change not on disk, the longest seen.",
     "loop_lag_ms": "How long input waited for its turn, the longest seen.",
 }
-_EXAMPLE = Sample(1700000000250, 1200.0, 990.0, 10.0, 0.0, 48000.0, 6000.0, 3, 2, 180, 0.4, 1.2, 0.3, 1.1, 0.0, 0.2)
+_EXAMPLE = Sample(
+    1700000000250, 1200.0, 990.0, 10.0, 0.0, 48000.0, 6000.0, 3, 2, 180, 4096, 0, 0.4, 1.2, 0.3, 1.1, 0.0, 0.2
+)
 
 
 def _schema(name: str) -> dict[str, Any]:

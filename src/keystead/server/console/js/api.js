@@ -5,12 +5,16 @@ import { bytesOf, percent, textOf, toBase64Url } from "./bytes.js";
 
 /** Why the server did not do what was asked. */
 export class Problem extends Error {
-  /** @param {number} status 0 when there was no answer @param {string} detail @param {Record<string, any>} [members] */
-  constructor(status, detail, members = {}) {
+  /**
+   * @param {number} status 0 when there was no answer @param {string} detail @param {Record<string, any>} [members]
+   * @param {number} [retryAfterS] when it may be asked again; 0: the server did not say
+   */
+  constructor(status, detail, members = {}, retryAfterS = 0) {
     super(detail);
     this.status = status;
     this.detail = detail;
     this.members = members;
+    this.retryAfterS = retryAfterS;
   }
 }
 
@@ -58,7 +62,7 @@ function search(query) {
 async function problemOf(response) {
   const document = await response.json().catch(() => ({}));
   const detail = document.detail ?? `The server answered ${response.status} ${response.statusText}.`;
-  return new Problem(response.status, detail, document);
+  return new Problem(response.status, detail, document, Number(response.headers.get("Retry-After") ?? 0));
 }
 
 /** @param {string} method @param {string} path @param {Options} [options] @returns {Promise<any>} */
@@ -81,9 +85,27 @@ export const logOut = () => request("DELETE", "/v1/session");
  */
 
 /** A page of keys in order. @param {Record<string, any>} query @param {AbortSignal} [signal] @returns {Promise<Page>} */
-export const keys = (query, signal) => json("GET", "/v1/keys", { query, signal });
-/** The page that another one names as the next. @param {string} path @param {AbortSignal} [signal] @returns {Promise<Page>} */
-export const nextPage = (path, signal) => json("GET", path, { signal });
+export const keys = (query, signal) => patiently(() => json("GET", "/v1/keys", { query, signal }), signal);
+/** The page that another one names as the next. @param {string} path @param {AbortSignal} [signal] @returns {Promise<any>} */
+export const nextPage = (path, signal) => patiently(() => json("GET", path, { signal }), signal);
+
+const MOST_TRIES = 5;
+
+/**
+ * Ask again when the server says that it can answer in a moment: its index takes in many changes.
+ * @template T @param {() => Promise<T>} ask @param {AbortSignal} [signal] @returns {Promise<T>}
+ */
+async function patiently(ask, signal) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ask();
+    } catch (error) {
+      const { status, retryAfterS } = /** @type {Problem} */ (error);
+      if (status !== 503 || !retryAfterS || tries === MOST_TRIES || signal?.aborted) throw error;
+      await new Promise((resolve) => setTimeout(resolve, retryAfterS * 1000));
+    }
+  }
+}
 
 /**
  * How many keys begin with *prefix*; null for a user who may not read all of them.
@@ -172,11 +194,13 @@ export async function remove(db, key, etag) {
   else await request("DELETE", "/v1/keys/", { query: at(db, key), headers: condition(etag) });
 }
 
-/** Delete all keys with a prefix, if they are *expect*. @param {number} db @param {Uint8Array} prefix @param {number} expect */
-export async function removeAll(db, prefix, expect) {
+/**
+ * Delete all keys with a prefix, if they are *expect*. An answer "not now" says that nothing was deleted.
+ * @param {number} db @param {Uint8Array} prefix @param {number} expect @returns {Promise<{deleted: number, sequence: number | null}>}
+ */
+export function removeAll(db, prefix, expect) {
   const query = { db: db || undefined, prefix: prefix.length ? prefix : undefined, all: prefix.length ? undefined : "true", expect };
-  const response = await request("DELETE", "/v1/keys", { query });
-  return response.status === 204 ? {} : response.json();
+  return patiently(() => json("DELETE", "/v1/keys", { query }));
 }
 
 /** Several operations as one. @param {number} db @param {object[]} operations @returns {Promise<any[]>} */
@@ -233,12 +257,25 @@ export const differences = (query) => json("GET", "/v1/diff", { query });
 export const deleted = (query) => json("GET", "/v1/deleted", { query });
 /** @param {Record<string, any>} query */
 export const transactions = (query) => json("GET", "/v1/transactions", { query });
+/** The number of the transaction that is the newest at *moment*. @param {number} db @param {string} moment @returns {Promise<number>} */
+export const sequenceAt = async (db, moment) => (await json("GET", "/v1/keys", { query: { db, at: moment, limit: 1 } })).at.sequence;
+
 /**
- * Put back what a transaction changed.
- * @param {number} sequence @param {"REFUSE" | "SKIP" | "FORCE"} conflicts @returns {Promise<{sequence: number, restored: number}>}
+ * What was put back: `skipped` keys were changed since and left alone.
+ * @typedef {{sequence: number, restored: number, skipped: Place[], without_expiry: Place[]}} Undone
+ * @typedef {{db: number, key: import("./bytes.js").Text}} Place
  */
-export const undo = (sequence, conflicts) => command(0, "KS.UNDO", String(sequence), conflicts);
-/** Give a key the value of a moment; null: the last one. @param {number} db @param {Uint8Array} key @param {number | null} moment */
-export const restore = (db, key, moment) => command(db, "KS.RESTORE", key, ...(moment === null ? ["LAST"] : ["AT", String(moment)]));
+
+/**
+ * Put back what a transaction changed. A Problem of status 409 names in `keys` some that were changed since.
+ * @param {number} sequence @param {"refuse" | "skip" | "force"} conflicts @returns {Promise<Undone>}
+ */
+export const undo = (sequence, conflicts) => json("POST", `/v1/changes/${sequence}/undo`, { body: { conflicts } });
+
+/** Give a key the value of a moment; null: the last one. @param {number} db @param {Uint8Array} key @param {number | null} moment @returns {Promise<Undone>} */
+export function restore(db, key, moment) {
+  if (key.length > LONG_KEY) return command(db, "KS.RESTORE", key, ...(moment === null ? ["LAST"] : ["AT", String(moment)]));
+  return json("POST", "/v1/restore/", { query: at(db, key), body: moment === null ? { last: true } : { at: String(moment) } });
+}
 
 export { bytesOf };

@@ -13,6 +13,7 @@ import { showKeys } from "./views/keys.js";
 import { showLive } from "./views/live.js";
 import { showLogin } from "./views/login.js";
 import { showMemory } from "./views/memory.js";
+import { showPastOfAll } from "./views/past.js";
 import { showServer } from "./views/server.js";
 import { showTransfer } from "./views/transfer.js";
 
@@ -28,6 +29,7 @@ const VIEWS = {
   live: { title: "Live", icon: "live", show: showLive },
   commands: { title: "Commands", icon: "terminal", show: showCommands },
   memory: { title: "Memory", icon: "memory", show: showMemory },
+  history: { title: "History", icon: "clock", show: showPastOfAll },
   deleted: { title: "Deleted", icon: "bin", show: showDeleted },
   transfer: { title: "Transfer", icon: "transfer", show: showTransfer },
   server: { title: "Server", icon: "server", show: showServer },

@@ -10,6 +10,7 @@ const HEIGHT = 96;
  * @typedef {{label: string, values: (number | null)[]}} Line
  * @typedef {object} What
  * @property {string} title @property {(value: number) => string} format @property {number} [top] at least so high
+ * @property {(values: (number | null)[]) => string} [remark] what else is said of the first line
  */
 
 export class Chart {
@@ -56,8 +57,9 @@ export class Chart {
     });
     const ago = index < 0 ? "" : ` · ${(this._lines[0]?.values.length ?? 1) - 1 - index} s ago`;
     const isSingle = figures.length === 1;
+    const remark = index < 0 && this._what.remark && this._lines[0]?.values.length ? this._what.remark(this._lines[0].values) : "";
     fill(this._figure, isSingle ? figures[0] : "");
-    fill(this._legend, isSingle ? null : figures.map((figure, place) => el("span", { class: `key-${place}` }, figure)), ago.replace(" · ", ""));
+    fill(this._legend, isSingle ? null : figures.map((figure, place) => el("span", { class: `key-${place}` }, figure)), ago.replace(" · ", "") || remark);
     this._drawing.setAttribute("aria-label", `${this._what.title}: ${figures.join(", ")}${ago}`);
   }
 }

@@ -9,7 +9,7 @@ import { openPalette } from "./palette.js";
 const LIST = [
   ["Ctrl K", "Find a key or a place, or do something"],
   ["/", "Search keys by prefix"],
-  ["g then k, l, c, m, s", "Go to keys, live, commands, memory, server"],
+  ["g then k, l, c, m, h, d, t, s", "Go to keys, live, commands, memory, history, deleted, transfer, server"],
   ["n", "New key"],
   ["e", "Edit the value"],
   ["Ctrl S", "Save"],
@@ -23,7 +23,7 @@ const LIST = [
   ["?", "This list"],
 ];
 
-const PLACES = { k: "keys", l: "live", c: "commands", m: "memory", s: "server", d: "deleted", t: "transfer" };
+const PLACES = { k: "keys", l: "live", c: "commands", m: "memory", h: "history", s: "server", d: "deleted", t: "transfer" };
 
 /** What a view does at a key, while it is open. @type {Map<string, () => void>} */
 const ofView = new Map();

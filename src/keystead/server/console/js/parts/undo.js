@@ -2,11 +2,13 @@
 // nobody has changed it meanwhile.
 
 import * as api from "../api.js";
-import { shown } from "../bytes.js";
+import { bytesOf, shown } from "../bytes.js";
 import { el } from "../elements.js";
 import { ask } from "./dialog.js";
-import { plural } from "./figures.js";
+import { counted, plural } from "./figures.js";
 import { notice } from "./notices.js";
+
+const CONFLICTS_NAMED = 12;
 
 /** @typedef {import("../api.js").Value} Value */
 
@@ -41,22 +43,34 @@ export function offerUndo(text, sequence, after) {
 export async function undoTransaction(sequence, after) {
   let done;
   try {
-    done = await api.undo(sequence, "REFUSE");
+    done = await api.undo(sequence, "refuse");
   } catch (error) {
-    const problem = /** @type {api.Problem} */ (error);
-    if (!/conflict|since/i.test(problem.members?.redis_error ?? "")) throw error;
-    done = await ask({
-      title: "Some of it was changed since",
-      content: [el("p", {}, problem.message), el("p", {}, "Nothing was undone.")],
-      answers: [
-        { label: "Undo the rest", kind: "primary", run: () => api.undo(sequence, "SKIP") },
-        { label: "Undo all of it", kind: "danger", run: () => api.undo(sequence, "FORCE") },
-      ],
-    });
+    const { status, members } = /** @type {api.Problem} */ (error);
+    if (status !== 409 || !members.keys) throw error;
+    done = await askAboutConflicts(sequence, members.keys, members.conflicts);
     if (!done) return;
   }
-  notice(`Undone: ${plural(done.restored, "key")} as before.`);
+  const skipped = done.skipped.length ? `; ${plural(done.skipped.length, "key")} left alone` : "";
+  const { sequence: own } = done;
+  notice(`Undone: ${plural(done.restored, "key")} as before${skipped}.`, { action: { label: "Redo", run: () => undoTransaction(own, after) } });
   after();
+}
+
+/** @param {number} sequence @param {api.Place[]} keys some of them @param {number} count @returns {Promise<api.Undone | undefined>} */
+function askAboutConflicts(sequence, keys, count) {
+  const named = keys.slice(0, CONFLICTS_NAMED);
+  const rest = count - named.length;
+  return ask({
+    title: "Some of it was changed since",
+    content: [
+      el("p", {}, `Nothing was undone. ${plural(count, "key was", "keys were")} changed since:`),
+      el("ul", { class: "names" }, named.map(({ key }) => el("li", {}, shown(bytesOf(key), 100))), rest > 0 && el("li", { class: "quiet" }, `and ${counted(rest)} more`)),
+    ],
+    answers: [
+      { label: "Undo the rest", kind: "primary", run: () => api.undo(sequence, "skip") },
+      { label: "Undo all of it", kind: "danger", run: () => api.undo(sequence, "force") },
+    ],
+  });
 }
 
 /** @param {() => Promise<unknown>} put @param {() => void} after */

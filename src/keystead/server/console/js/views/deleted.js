@@ -31,7 +31,7 @@ export function showDeleted(place) {
     try {
       const answer = await api.deleted({ db: state.db || undefined, prefix: prefix.value ? typedBytes(prefix.value) : undefined, count: COUNT, before: before ?? undefined });
       if (mine !== asked) return;
-            if (before === null) fill(rows);
+      if (before === null) fill(rows);
       rows.append(...answer.keys.map(row));
       fill(said, rows.childElementCount ? "" : "Nothing was deleted, as far back as history is kept.");
       fill(more, answer.next && button("Older ones", () => load(new URLSearchParams(answer.next.split("?")[1]).get("before"))));

@@ -27,22 +27,25 @@ export function showHistory(place, what) {
   });
   return { close: () => { isLeft = true; } };
 
-  async function load() {
-    const answer = await api.keyHistory(what.db, what.key, { count: COUNT });
+  /** @param {Change[]} [newer] those that are there already, oldest first, as time goes */
+  async function load(newer = []) {
+    const before = newer.find(({ sequence }) => sequence !== null)?.sequence;
+    const answer = await api.keyHistory(what.db, what.key, { count: COUNT, before });
     if (isLeft) return;
-    /** @type {Change[]} oldest first, as time goes */
-    const changes = answer.changes.reverse();
+    /** @type {Change[]} */
+    const changes = [...answer.changes.reverse(), ...newer];
     if (!changes.length) {
       fill(place, el("div", { class: "nothing" }, el("p", {}, "Nothing is kept of this key. How far back history goes is a matter of history-max-age and history-max-bytes."), button("Back to the value", what.back)));
       return;
     }
-    new Slider(place, what, changes, changes.length === COUNT);
+    const hasOlder = answer.changes.length === COUNT;
+    new Slider(place, what, changes, hasOlder ? () => reporting(() => load(changes)) : null);
   }
 }
 
 class Slider {
-  /** @param {HTMLElement} place @param {What} what @param {Change[]} changes @param {boolean} hasOlder */
-  constructor(place, what, changes, hasOlder) {
+  /** @param {HTMLElement} place @param {What} what @param {Change[]} changes @param {(() => void) | null} older loads older ones */
+  constructor(place, what, changes, older) {
     this._what = what;
     this._changes = changes;
     this._at = changes.length - 1;
@@ -52,7 +55,7 @@ class Slider {
     this._deeds = el("div", { class: "row" });
     this._list = el("ol", { class: "changes", "aria-label": "Changes, newest first" });
     fill(place,
-      el("div", { class: "row value-tools" }, el("span", { class: "quiet" }, `${plural(changes.length, "change")}${hasOlder ? ", the newest" : ""}`), el("span", { class: "grow" }), button("Back to the value", what.back)),
+      el("div", { class: "row value-tools" }, el("span", { class: "quiet" }, `${plural(changes.length, "change")}${older ? ", the newest" : ""}`), older && button("Older ones", older), el("span", { class: "grow" }), button("Back to the value", what.back)),
       el("div", { class: "slider" }, el("small", {}, moment(changes[0].time_ms)), this._range, el("small", {}, moment(changes.at(-1)?.time_ms ?? 0))),
       this._told, this._deeds, this._difference, el("h2", {}, "All changes"), this._list);
     this._move(this._at);

@@ -140,8 +140,7 @@ export async function deletePrefix(db, prefix, after) {
   async function remove() {
     if (typed.value.replaceAll(/[\s,.]/g, "") !== String(total)) throw new Error(`Type ${total}, the number of keys, to confirm.`);
     try {
-      const answer = await api.removeAll(db, prefix, total);
-      sequence = answer.sequence ?? null;
+      ({ sequence } = await api.removeAll(db, prefix, total));
       return true;
     } catch (error) {
       if (/** @type {api.Problem} */ (error).status === 409) throw new Error("Meanwhile there are more or fewer of these keys. Nothing was deleted: close this and look again.");

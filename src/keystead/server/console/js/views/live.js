@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { fromBase64Url, shown, typedBytes, utf8 } from "../bytes.js";
 import { button, el, fill } from "../elements.js";
 import { Chart } from "../parts/charts.js";
-import { counted, duration, moment, plural, size, timeOfDay } from "../parts/figures.js";
+import { counted, duration, moment, plural, size, span, timeOfDay } from "../parts/figures.js";
 import { VirtualList } from "../parts/virtual_list.js";
 import { link } from "../router.js";
 import { state } from "../state.js";
@@ -121,12 +121,24 @@ const perSecond = (/** @type {number} */ value) => counted(Math.round(value));
 const ms = (/** @type {number} */ value) => duration(value / 1000);
 const percent = (/** @type {number} */ value) => `${(value * 100).toFixed(1)} %`;
 
-/** Charts: title, notation, and lines by the names of /v1/statistics. @type {[string, (value: number) => string, [string, string][]][]} */
+/**
+ * How much more it has become over the chart. @param {(number | null)[]} values
+ */
+function growth(values) {
+  const more = (values.at(-1) ?? 0) - (values[0] ?? 0);
+  return `${more < 0 ? "−" : "+"}${size(Math.abs(more))} in ${span(values.length)}`;
+}
+
+/**
+ * Charts: title, notation, lines by the names of /v1/statistics, and what else is said of the first line.
+ * @type {[string, (value: number) => string, [string, string][], ((values: (number | null)[]) => string)?][]}
+ */
 const CHARTS = [
   ["Operations a second", perSecond, [["", "operations_per_s"]]],
   ["Time until on disk", ms, [["p50", "commit_p50_ms"], ["p99", "commit_p99_ms"]]],
   ["Hit rate", percent, [["", "hit_rate"]]],
-  ["Memory", size, [["", "memory_bytes"]]],
+  ["Memory", size, [["", "memory_bytes"]], growth],
+  ["On disk", size, [["all", "stored_bytes"], ["history", "history_bytes"]], growth],
   ["Connections", perSecond, [["", "connections"]]],
   ["Time of an fsync", ms, [["p50", "fsync_p50_ms"], ["p99", "fsync_p99_ms"]]],
   ["Not yet on disk", ms, [["", "durable_lag_ms"]]],
@@ -135,7 +147,7 @@ const CHARTS = [
 
 class Charts {
   constructor() {
-    this._charts = CHARTS.map(([title, format]) => new Chart({ title, format, top: title === "Hit rate" ? 1 : undefined }));
+    this._charts = CHARTS.map(([title, format, , remark]) => new Chart({ title, format, remark, top: title === "Hit rate" ? 1 : undefined }));
     this._trouble = el("p", { class: "trouble", role: "status" });
     this.element = el("section", { "aria-label": "The last minutes" }, this._trouble, el("div", { class: "charts" }, this._charts.map((chart) => chart.element)));
   }

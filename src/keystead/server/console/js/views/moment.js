@@ -25,8 +25,9 @@ export function chooseMoment(before) {
 /**
  * A relative time as the moment that it is now, so that a link to it stays true. Others are the server's to read.
  * @param {string} typed
+ @returns {string | null}
  */
-function exact(typed) {
+export function exact(typed) {
   if (!typed) return null;
   const found = /^-(\d+(?:\.\d+)?)([smhdw])$/.exec(typed);
   if (!found) return typed;

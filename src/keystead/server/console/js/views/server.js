@@ -35,6 +35,7 @@ export function showServer(place, first) {
     leave();
     fill(tabs, Object.entries(PAGES).filter(([, page]) => !page.isForAdministrators || mayAdminister()).map(([each, page]) =>
       el("a", { href: link({ view: "server", rest: each }), "aria-current": each === name ? "page" : undefined }, page.title)));
+    tabs.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     fill(body);
     leave = PAGES[name].show(body);
   }

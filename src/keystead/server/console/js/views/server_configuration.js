@@ -1,4 +1,4 @@
-// Settings: those that can change while the server runs are edited here, the others shown.
+// Settings: those that can change while the server runs are edited here, the others shown. Secrets are not shown.
 
 import * as api from "../api.js";
 import { button, el, field, fill } from "../elements.js";
@@ -7,36 +7,57 @@ import { notice } from "../parts/notices.js";
 import { repeating, table, troublePlace } from "../parts/page.js";
 import { state } from "../state.js";
 
+const HIDDEN = "••••••";
+
+/** @typedef {{name: string, description: string, group: string, reloadable: boolean, secret: boolean}} Setting */
+
 /** @type {import("./server.js").ServerPage} */
 export function showConfiguration(place) {
   const trouble = troublePlace();
   const search = el("input", { type: "search", "aria-label": "Search settings", placeholder: "Search settings", oninput: () => draw() });
   const body = el("div", {});
+  /** @type {Setting[]} */
+  let settings = [];
   /** @type {Record<string, string>} */
-  let settings = {};
+  let values = {};
   const load = async () => {
-    settings = await api.command(state.db, "CONFIG", "GET", "*");
+    const [reference, current] = await Promise.all([api.reference(), api.command(state.db, "CONFIG", "GET", "*")]);
+    settings = reference.settings.sort((/** @type {Setting} */ left, /** @type {Setting} */ right) => (left.name < right.name ? -1 : 1));
+    values = current;
     draw();
   };
-  fill(place, el("div", { class: "row" }, search, el("span", { class: "quiet" }, "A change holds until the server stops; the configuration file is left alone.")), trouble, body);
+  fill(place, el("div", { class: "row" }, search, el("span", { class: "quiet" }, "A change holds until the server stops; the configuration file is left alone. What has no button takes a restart.")), trouble, body);
   return repeating(load, trouble);
 
   function draw() {
-    const found = Object.entries(settings).filter(([name]) => name.includes(search.value.toLowerCase())).sort(([left], [right]) => (left < right ? -1 : 1));
-    fill(body, table("Settings", ["Setting", "Value", ""], found.map(([name, value]) => [
-      el("code", {}, name), el("span", { class: "name" }, value || el("span", { class: "quiet" }, "empty")), button("Change", () => edit(name, value), { "aria-label": `Change ${name}` }),
+    const typed = search.value.toLowerCase();
+    const found = settings.filter(({ name, description }) => name in values && `${name} ${description}`.toLowerCase().includes(typed));
+    fill(body, table("Settings", ["Setting", "Value", ""], found.map((setting) => [
+      el("div", { class: "setting-told" }, el("code", {}, setting.name), el("br"), el("small", {}, setting.description)), shownValue(setting),
+      setting.reloadable && button("Change", () => edit(setting), { "aria-label": `Change ${setting.name}` }),
     ])));
   }
 
-  /** @param {string} name @param {string} value */
-  async function edit(name, value) {
-    const typed = el("input", { value, autofocus: true, spellcheck: "false", autocomplete: "off" });
+  /** @param {Setting} setting */
+  function shownValue({ name, secret }) {
+    const value = values[name];
+    return value ? el("span", { class: "name" }, secret ? HIDDEN : value) : el("span", { class: "quiet" }, "empty");
+  }
+
+  /** @param {Setting} setting */
+  async function edit({ name, description, secret }) {
+    const value = values[name];
+    const typed = el("input", { type: secret ? "password" : "text", value: secret ? "" : value, autofocus: true, spellcheck: "false", autocomplete: "off" });
     const set = async () => {
       await api.command(state.db, "CONFIG", "SET", name, typed.value);
       return true;
     };
-    if (!(await ask({ title: `Change ${name}`, content: [field("Value", typed)], answers: [{ label: "Set", kind: "primary", run: set }] }))) return;
-    notice(`${name} is now ${typed.value || "empty"}.`, { action: { label: "Undo", run: async () => { await api.command(state.db, "CONFIG", "SET", name, value); await load(); } } });
+    if (!(await ask({ title: `Change ${name}`, content: [field("Value", typed, description)], answers: [{ label: "Set", kind: "primary", run: set }] }))) return;
+    const undo = async () => {
+      await api.command(state.db, "CONFIG", "SET", name, value);
+      await load();
+    };
+    notice(secret ? `${name} is changed.` : `${name} is now ${typed.value || "empty"}.`, { action: { label: "Undo", run: undo } });
     await load();
   }
 }

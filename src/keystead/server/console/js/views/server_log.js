@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { button, el, fill } from "../elements.js";
-import { counted, duration, moment, plural, size } from "../parts/figures.js";
+import { counted, duration, moment, plural, size, span } from "../parts/figures.js";
 import { notice, reporting } from "../parts/notices.js";
 import { factsGrid, infoOf, repeating, troublePlace } from "../parts/page.js";
 import { mayAdminister, state } from "../state.js";
@@ -12,13 +12,15 @@ const EVERY_MS = 1500;
 /** @type {import("./server.js").ServerPage} */
 export function showLog(place) {
   const trouble = troublePlace();
-  const facts = el("div", { class: "card" });
+  const facts = el("section", { class: "card", "aria-label": "Log" });
+  const past = el("section", { class: "card", "aria-label": "History" });
   const checked = el("section", { class: "card", "aria-label": "Verification" });
   const recovered = el("section", { class: "card", "aria-label": "Last start" });
-  fill(place, trouble, facts, el("div", { class: "two" }, checked, recovered));
+  fill(place, trouble, facts, past, el("div", { class: "two" }, checked, recovered));
   const load = async () => {
     const info = infoOf(await api.command(state.db, "INFO", "persistence"));
     fill(facts, factsGrid(logFacts(info)), mayAdminister() && el("div", { class: "row" }, button("Make a checkpoint now", checkpoint)));
+    fill(past, el("h2", {}, "History"), factsGrid(historyFacts(infoOf(await api.command(state.db, "INFO", "history")))));
     const { running, last, recovery } = await api.verification();
     fill(checked, ...verificationFacts(running, last));
     fill(recovered, el("h2", {}, "Last start"), factsGrid([
@@ -69,5 +71,21 @@ function logFacts(info) {
     ["Last checkpoint", info.aof_last_bgrewrite_status ?? "–"],
     ["Last write", info.aof_last_write_status ?? "–"],
     ["Delayed fsyncs", plural(Number(info.aof_delayed_fsync ?? 0), "time")],
+  ];
+}
+
+/** @param {Record<string, string>} info @returns {[string, string][]} */
+function historyFacts(info) {
+  const number = (/** @type {string} */ name) => Number(info[name]);
+  const oldest = number("history_oldest_time_ms");
+  const left = number("history_next_drop_sec");
+  return [
+    ["Reaches back to", oldest ? moment(oldest) : "the first transaction"],
+    ["Transactions", `${counted(number("history_first_sequence"))} to ${counted(number("history_last_sequence"))}`],
+    ["Takes on disk", `${size(number("history_bytes"))} in ${plural(number("history_generations") - 1, "older generation")}`],
+    ["Its index", size(number("history_index_bytes"))],
+    ["Kept for (history-max-age)", span(number("history_max_age_sec"))],
+    ["At most (history-max-bytes)", size(number("history_max_bytes"))],
+    ["Next to go", left < 0 ? "nothing" : `${size(number("history_next_drop_bytes"))} in ${span(left)}`],
   ];
 }
