@@ -336,7 +336,7 @@ case(
         on="reader",
     ),
     seen(
-        "KS.LOG FROM -1m",
+        "KS.LOG FROM -1m PREFIX open: COUNT 1000",
         kind,
         lambda reply: b"secret" not in repr(reply).encode() and b"open" in repr(reply).encode(),
         on="reader",

@@ -25,7 +25,7 @@ UNEXPECTED = {500, 501, 502, 504, 505}
 """503 is expected: the index of the keys may still be built, and the page tries again."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
     if CHROMIUM is None:
         pytest.skip("there is no chromium; scripts/system-packages installs it")
@@ -33,7 +33,7 @@ def playwright() -> Iterator[Playwright]:
         yield playwright
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """Chromium without a window."""
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox_options())

@@ -110,8 +110,20 @@ def test_parts_are_joined_by_the_entry_that_closes_them() -> None:
     assert found(view, 1) == {b"b": (b"2", 0)}
     assert view.databases[0] == 16
     assert 0 not in view.keyspaces
-    assert view.next_part == 2
+    assert view.next_part == 3
     assert view.forget_parts() == set()
+
+
+def test_the_next_part_group_is_behind_all_of_the_segment_in_whatever_order_their_parts_are() -> None:
+    # Two groups side by side: the later one was written to first. Its number was given to a third, in the same segment.
+    view = View(SEED)
+    for group in (7, 8, 7):
+        view.add_part(group, b"x")
+    assert view.next_part == 9
+    view.forget_parts()
+    for group, following in ((0xFFFF_FFFF, 1), (1, 2), (0xFFFF_FFFF, 2), (2, 3)):
+        view.add_part(group, b"x")
+        assert view.next_part == following
 
 
 @pytest.mark.parametrize("length", [0, 5, 7])

@@ -71,6 +71,8 @@ class View:
         self.next_part = 1
         """The number of the next part group: above those in the segment that is being read."""
         self._parts: dict[int, list[bytes]] = {}
+        self._parts_seen = False
+        """Whether there was a part frame in the segment that is being read."""
 
     def keyspace(self, number: int) -> KeyspaceView:
         """The keyspace of that id, empty when nothing was ever put there."""
@@ -95,12 +97,16 @@ class View:
     def add_part(self, group: int, payload: bytes) -> None:
         """A part frame went by."""
         self._parts.setdefault(group, []).append(payload)
-        self.next_part = group % 0xFFFF_FFFF + 1
+        # Groups are written side by side: the last part is not of the last group. Numbers start over at their end.
+        if not self._parts_seen or (group - self.next_part) % 0xFFFF_FFFF < 0x7FFF_FFFF:
+            self.next_part = group % 0xFFFF_FFFF + 1
+        self._parts_seen = True
 
     def forget_parts(self) -> set[int]:
         """A segment ended: part groups that were not closed in it mean nothing. Their numbers."""
         unclosed = set(self._parts)
         self._parts.clear()
+        self._parts_seen = False
         return unclosed
 
     def commit(self, entries: Iterable[Entry], first_sequence: int, transactions: int, time_ms: int) -> None:
