@@ -115,6 +115,22 @@ def test_keys_that_change_all_the_time_are_left_alone(store: Store) -> None:
     assert len(store.keys()) == 41
 
 
+def test_while_the_index_takes_in_many_changes_it_is_waited_for(store: Store) -> None:
+    steps = store.delete(b"a:")
+    next(steps)  # some keys are gathered
+    index = store.engine.databases[0].keyspace.index
+    assert index is not None
+    keys = [b"z:%d" % i for i in range(5000)]
+    index.change_many(keys, present=True)  # as another deletion or an undo does
+    assert not index.ready
+    for _ in range(10):
+        next(steps)  # it does not take what it is told of for all there is
+    index.change_many(keys, present=False)
+    while not index.ready:
+        index.merge()
+    assert done(steps).keys == 40
+
+
 def test_a_flush_meanwhile_leaves_nothing_to_delete(store: Store) -> None:
     flushed = iter([True])
 

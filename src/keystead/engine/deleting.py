@@ -6,7 +6,7 @@ the ones that were gathered. A generator: it yields where others may go on. Must
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from keystead.engine.restoring import Restoration
@@ -48,18 +48,18 @@ def delete_prefix(
     prefix: bytes,
     author: Author,
     expected: int | None = None,
-    wanted: Callable[[bytes], bool] | None = None,
 ) -> Generator[None, None, Deleted]:
-    """Delete the keys of the database that begin with *prefix*, or those of them that are *wanted*, for *author*.
+    """Delete the keys of the database that begin with *prefix*, for *author*.
 
-    CannotDelete, NotAsExpected; WriteRefused when there is no room; DiskFailure. The key index must be ready.
+    CannotDelete, NotAsExpected; WriteRefused when there is no room; DiskFailure. There must be a key index; while it
+    takes in many changes it is waited for.
     """
     for _ in range(ATTEMPTS):
         staged = engine.stage()
         try:
             keyspace = database.keyspace
             deletion = Restoration(keyspace, staged)
-            counted = yield from _gather(engine, database, deletion, prefix, wanted)
+            counted = yield from _gather(engine, database, deletion, prefix)
             if database.keyspace is not keyspace:
                 continue  # it was flushed or swapped meanwhile
             if expected is not None and counted != expected:
@@ -74,27 +74,26 @@ def delete_prefix(
     raise CannotDelete("keys of this prefix are being changed all the time: try again")
 
 
-def _gather(
-    engine: Engine,
-    database: Database,
-    deletion: Restoration,
-    prefix: bytes,
-    wanted: Callable[[bytes], bool] | None,
-) -> Generator[None, None, int]:
-    """Put the keys into *deletion*; how many there are, those included whose time is up but that are still counted."""
+def _gather(engine: Engine, database: Database, deletion: Restoration, prefix: bytes) -> Generator[None, None, int]:
+    """Put the keys into *deletion*; how many there are, those included whose time is up but that are still counted.
+
+    Ends early when the database shows another keyspace.
+    """
     keyspace, index = deletion.keyspace, deletion.keyspace.index
+    assert index is not None
     counted = 0
     after: bytes | None = None
-    while (
-        index is not None
-        and index.ready
-        and database.keyspace is keyspace
-        and (keys := index.range(prefix, after, SLICE_KEYS))
-    ):
+    while database.keyspace is keyspace:
+        if not index.ready:
+            yield  # others have changed many keys at once: what it does not know yet must not be left out
+            continue
+        keys = index.range(prefix, after, SLICE_KEYS)
+        if not keys:
+            break
         engine.clock.refresh()
         after = keys[-1]
-        for key in keys if wanted is None else filter(wanted, keys):
-            counted += 1
+        counted += len(keys)
+        for key in keys:
             value, expires_at_ms = keyspace.get_with_expiry(key)
             if value is not None:
                 deletion.add(key, (bytes(value), expires_at_ms), None)

@@ -64,15 +64,16 @@ async def _delete_at_once(request: Request, prefix: bytes, expected: int | None)
     session, started_ns = request.session, time.perf_counter_ns()
     engine = session.engine
     deleting = delete_prefix(engine, session.db, prefix, session.author, expected)
+    result = "error"
     try:
         while True:
             next(deleting)
             await asyncio.sleep(0)
     except StopIteration as end:
         deleted: Deleted = end.value
+        result = "ok"
     except NotAsExpected as refused:
-        _check(refused.count, expected)
-        raise
+        raise _not_as_expected(refused.count, expected) from None
     except CannotDelete as refused:
         raise unavailable(f"{str(refused).capitalize()}.") from None
     except WriteRefused as refused:
@@ -82,7 +83,7 @@ async def _delete_at_once(request: Request, prefix: bytes, expected: int | None)
         raise
     finally:
         session.must_wait = True
-        session.executor.operations.note(session, "DEL", started_ns)
+        session.executor.operations.note(session, "DEL", started_ns, result=result)
     request.calls.turns.schedule_if_needed()
     return _told(deleted.keys, deleted.sequence)
 
@@ -122,8 +123,12 @@ def _keys(session: Session, index: KeyIndex, prefix: bytes, expected: int | None
 
 def _check(count: int, expected: int | None) -> None:
     if expected is not None and count != expected:
-        detail = f"{count} keys begin with this prefix, not {expected}. Nothing was deleted."
-        raise Problem(409, detail, members={"keys": count})
+        raise _not_as_expected(count, expected)
+
+
+def _not_as_expected(count: int, expected: int | None) -> Problem:
+    detail = f"{count} keys begin with this prefix, not {expected}. Nothing was deleted."
+    return Problem(409, detail, members={"keys": count})
 
 
 def _told(deleted: int, sequence: int | None = None) -> Response:
