@@ -332,7 +332,7 @@ class App:
         tasks = [self._housekeep(), self._sync_by_interval(), self._show_life()]
         if any(listener.protocol == "http" for listener in self._listeners):
             self._http.import_application(self._import_application)
-            tasks += [self._index_keys(), self._keep_index()]
+            tasks.append(self._index_keys())
         running = [self._loop.create_task(task) for task in tasks]
         await self._stop.wait()
         for task in running:
@@ -371,20 +371,12 @@ class App:
         self._turns.meters.loop_turned(late_s, time.perf_counter() - asked_s)
 
     async def _index_keys(self) -> None:
-        """Build the index that lists keys in order: soon, but by slices. Housekeeping alone would take ten times as
-        long, a minute for a million keys."""
+        """Build the index that lists keys in order, and let it be asked again soon after many keys have changed at
+        once: by slices. Housekeeping alone would take ten times as long, a minute for a million keys."""
         self._engine.build_index()
-        await self._catch_up()
-
-    async def _keep_index(self) -> None:
-        """After many keys have changed at once, let the index be asked again soon."""
         while True:
-            await asyncio.sleep(HOUSEKEEPING_INTERVAL_S)
-            await self._catch_up()
-
-    async def _catch_up(self) -> None:
-        while self._engine.index_until(time.perf_counter() + HOUSEKEEPING_BUDGET_MS / 1000):
-            await asyncio.sleep(INDEXING_INTERVAL_S)
+            is_behind = self._engine.index_until(time.perf_counter() + HOUSEKEEPING_BUDGET_MS / 1000)
+            await asyncio.sleep(INDEXING_INTERVAL_S if is_behind else HOUSEKEEPING_INTERVAL_S)
 
     async def _sync_by_interval(self) -> None:
         while True:

@@ -12,6 +12,7 @@ from keystead.server.http.schemas import (
     ONCE_FAILURES,
     TEXT,
     content,
+    key_below,
     object_of,
     problem,
 )
@@ -53,7 +54,7 @@ INCREMENT: dict[str, Any] = {
     "summary": "Add to a number",
     "description": "An absent key counts as 0. The key is the rest of the path, whatever it contains.",
     "parameters": [
-        {"name": "key", "in": "path", "required": True, "schema": {"type": "string"}, "example": "visits"},
+        *key_below("/v1/increment/", "visits"),
         {
             "name": "by",
             "in": "query",
@@ -89,7 +90,7 @@ FORGET: dict[str, Any] = {
         "are not changed. The key is the rest of the path, whatever it contains."
     ),
     "parameters": [
-        {"name": "key", "in": "path", "required": True, "schema": {"type": "string"}, "example": "user:17"},
+        *key_below("/v1/forget/", "user:17"),
         DB,
     ],
     "responses": {

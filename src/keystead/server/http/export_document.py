@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keystead.server.http.schemas import DB, FAILURES, content, object_of
+from keystead.server.http.schemas import DB, FAILURES, PREFIX, content, object_of
 
 JSON_LINES = "application/x-ndjson"
 EXAMPLE = """\
@@ -23,13 +23,7 @@ EXPORT: dict[str, Any] = {
         "what changes meanwhile may be there or not. A user is given what he may read."
     ),
     "parameters": [
-        {
-            "name": "prefix",
-            "in": "query",
-            "description": "Only keys that begin with it; percent-encoded bytes.",
-            "schema": {"type": "string"},
-            "example": "user:",
-        },
+        PREFIX,
         DB,
     ],
     "responses": {

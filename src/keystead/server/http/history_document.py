@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keystead.server.http.schemas import DB, FAILURES, TEXT, content, object_of, problem
+from keystead.server.http.schemas import DB, FAILURES, TEXT, content, key_below, object_of, problem
 
 _COUNT = {"type": "integer", "minimum": 0}
 _MAYBE_COUNT = {"type": ["integer", "null"], "minimum": 0}
@@ -81,20 +81,7 @@ HISTORY = _operation(
     "The past of a key",
     "Its changes, newest first: when, what, by whom, and the value after each.",
     [
-        {
-            "name": "key",
-            "in": "path",
-            "required": True,
-            "description": "The rest of the path, percent-decoded, whatever it contains: slashes too.",
-            "schema": {"type": "string"},
-            "example": "greeting",
-        },
-        {
-            "name": "key",
-            "in": "query",
-            "description": "Instead of the path (which then ends in /v1/history/): the key's bytes in base64url.",
-            "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]*={0,2}$"},
-        },
+        *key_below("/v1/history/"),
         _PAGE_SIZE,
         _parameter("before", "Only changes before that transaction.", {"type": "integer", "minimum": 0}),
         _parameter("values", "Whether values are shown.", {"enum": ["true", "false"], "default": "true"}),

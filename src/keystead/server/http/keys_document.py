@@ -5,23 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from keystead.server.http.history_document import AT, GONE
-from keystead.server.http.schemas import DB, FAILURES, problem
+from keystead.server.http.schemas import DB, FAILURES, key_below, problem
 
 _KEY: list[dict[str, Any]] = [
-    {
-        "name": "key",
-        "in": "path",
-        "required": True,
-        "description": "The rest of the path, percent-decoded, whatever it contains: slashes too.",
-        "schema": {"type": "string"},
-        "example": "greeting",
-    },
-    {
-        "name": "key",
-        "in": "query",
-        "description": "Instead of the path (which then ends in /v1/keys/): the key's bytes in base64url.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]*={0,2}$"},
-    },
+    *key_below("/v1/keys/"),
     DB,
 ]
 _BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}, "example": "hello"}}

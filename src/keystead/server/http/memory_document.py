@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keystead.server.http.schemas import DB, FAILURES, TEXT, content, object_of
+from keystead.server.http.schemas import DB, FAILURES, PREFIX, TEXT, content, object_of
 
 _COUNT = {"type": "integer", "minimum": 0}
 _BYTES = _COUNT | {"description": "Of keys, values and what keeping them takes, as maxmemory counts."}
@@ -25,13 +25,7 @@ DOCUMENT: dict[str, Any] = {
         "user is told of the keys whose size he may ask for."
     ),
     "parameters": [
-        {
-            "name": "prefix",
-            "in": "query",
-            "description": "Only keys that begin with it; percent-encoded bytes.",
-            "schema": {"type": "string"},
-            "example": "user:",
-        },
+        PREFIX,
         {
             "name": "delimiter",
             "in": "query",

@@ -93,3 +93,31 @@ ONCE_FAILURES: dict[str, Any] = {
     ),
     "422": problem("This Idempotency-Key came with another request before."),
 }
+
+PREFIX: dict[str, Any] = {
+    "name": "prefix",
+    "in": "query",
+    "description": "Only keys that begin with it; percent-encoded bytes.",
+    "schema": {"type": "string"},
+    "example": "user:",
+}
+
+
+def key_below(path: str, example: str = "greeting") -> list[dict[str, Any]]:
+    """The parameters of a route that takes a key: as what follows *path*, or by name."""
+    return [
+        {
+            "name": "key",
+            "in": "path",
+            "required": True,
+            "description": "The rest of the path, percent-decoded, whatever it contains: slashes too.",
+            "schema": {"type": "string"},
+            "example": example,
+        },
+        {
+            "name": "key",
+            "in": "query",
+            "description": f"Instead of the path (which then ends in {path}): the key's bytes in base64url.",
+            "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]*={0,2}$"},
+        },
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keystead.server.http.history_document import GONE
-from keystead.server.http.schemas import DB, FAILURES, TEXT, content, object_of, problem
+from keystead.server.http.schemas import DB, FAILURES, TEXT, content, key_below, object_of, problem
 
 _COUNT = {"type": "integer", "minimum": 0}
 _PLACES = {"type": "array", "items": object_of(db=_COUNT, key=TEXT)}
@@ -97,20 +97,7 @@ RESTORE = _operation(
     "deletes.",
     "There was no such key.",
     parameters=[
-        {
-            "name": "key",
-            "in": "path",
-            "required": True,
-            "description": "The rest of the path, percent-decoded, whatever it contains: slashes too.",
-            "schema": {"type": "string"},
-            "example": "greeting",
-        },
-        {
-            "name": "key",
-            "in": "query",
-            "description": "Instead of the path (which then ends in /v1/restore/): the key's bytes in base64url.",
-            "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]*={0,2}$"},
-        },
+        *key_below("/v1/restore/"),
         DB,
     ],
     requestBody={
