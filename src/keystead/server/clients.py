@@ -96,7 +96,7 @@ class Clients:
         settings = self.executor.settings
         for connection in list(self.slow_readers):
             self._enforce_output_limit(connection, settings)
-        now_ms = self.executor.engine.clock.now_ms
+        now_ms = self.executor.clock.now_ms
         if settings.login_timeout_s:
             self._close_strangers(now_ms - settings.login_timeout_s * 1000)
         if settings.idle_timeout_s:
