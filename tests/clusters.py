@@ -18,6 +18,7 @@ from server import certificates
 SLOTS = 16384
 KEYS_AT_ONCE = 100
 FAILOVER_SECONDS = 30.0
+MORE = ("--enable-debug-command", "yes", "--protected-mode", "no")  # the hosts of partitions.py are no loopback
 
 
 class Cluster(DevelopmentCluster):
@@ -125,7 +126,7 @@ class SlotMove:
 @contextlib.contextmanager
 def running_cluster(directory: Path, **options: Any) -> Iterator[Cluster]:
     """A cluster for a block; `options` are DevelopmentCluster's."""
-    cluster = Cluster(directory, **{"more": ("--enable-debug-command", "yes"), **options})
+    cluster = Cluster(directory, **{"more": MORE, **options})
     cluster.start()
     try:
         yield cluster
