@@ -24,6 +24,7 @@
     ├── ValueRefused                    1   a key or value of a wrong type or over the size limit
     ├── ServerUnreachable               1   connect() or a command line tool found no server
     ├── ClusterUnavailable             69   a Redis or Valkey Cluster that cannot be served from; says why
+    ├── DevelopmentClusterFailed        1   a cluster to try things with could not be started
     └── CommandError                    1   a Redis error reply, such as "WRONGTYPE Operation against …"
 
 The figure is `exit_code`, the status with which the command line ends; it belongs to the class. Every constructor takes
@@ -236,6 +237,10 @@ class ClusterUnavailable(KeysteadError):
     """A Redis or Valkey Cluster, or a node of it, that does not answer, is none, refuses the login, or misses slots."""
 
     exit_code = 69
+
+
+class DevelopmentClusterFailed(KeysteadError):
+    """A cluster on this machine, to try things with, could not be started or changed; the text says why."""
 
 
 class CommandError(KeysteadError):
