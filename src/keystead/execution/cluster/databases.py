@@ -25,8 +25,9 @@ def select(executor: ClusterExecutor, command: Command) -> Run:
     def run(session: Session, args: list[bytes]) -> bytes:
         if not command.accepts(len(args)):
             raise CommandError(command.arity_error)
-        if integer(args[1]):
-            raise CommandError(refusal("SELECT of another database than 0", ONE_DATABASE))
+        number = integer(args[1])
+        if number:
+            raise CommandError(refusal(f"select {number}", ONE_DATABASE))
         return resp.OK
 
     return run
@@ -39,7 +40,9 @@ def debug(executor: ClusterExecutor, command: Command) -> Run:
     def run(session: Session, args: list[bytes]) -> bytes | Promise:
         found = SUBCOMMANDS.get(args[1].upper()) if len(args) > 1 else None
         if found is not None and found.needs_engine:
-            raise CommandError(f"ERR DEBUG {found.syntax.split()[0]} is not available in front of a cluster: ask a node")
+            raise CommandError(
+                f"ERR DEBUG {found.syntax.split()[0]} is not available in front of a cluster: ask a node"
+            )
         return here(session, args)
 
     return run

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from keystead.execution.cluster.transactions import Decide
     from keystead.execution.session import Session
 
+
 class OnlyDatabase:
     """The database of a cluster, which has no others: all that is asked of it here is its number."""
 
@@ -101,10 +102,10 @@ class ClusterExecutor(Executor):
         if args is not None:
             session.last_command = args
         before = batch[:-1] if self.then else batch
-        self._post(session, before)
+        self.post(session, before)
         if len(batch) == 1:
             promise = batch[0]
-        elif any([reply.__class__ is not bytes for reply in batch]):
+        elif any(reply.__class__ is not bytes for reply in batch):
             promise = Joined(batch)
         else:
             replies += cast("list[bytes]", batch)
@@ -115,7 +116,7 @@ class ClusterExecutor(Executor):
         session.wait_for(promise)
         return promise
 
-    def _post(self, session: Session, before: Sequence[bytes | Promise]) -> None:
+    def post(self, session: Session, before: Sequence[bytes | Promise] = ()) -> None:
         """Send what runners have made. What is to begin then begins when all *before* is answered."""
         outgoing = self.outgoing
         if outgoing:
@@ -145,7 +146,7 @@ class ClusterExecutor(Executor):
             reply = run(session, args)
         except Exception as failure:
             reply = self.failure_reply(args, failure)
-        self._post(session, ())
+        self.post(session)
         return reply
 
     def run_later(self, session: Session, args: list[bytes], promise: Promise) -> None:
@@ -199,9 +200,7 @@ class ClusterExecutor(Executor):
         command, or why nothing was done; an outcome may be unknown, too."""
         transact(self, session, commands, done)
 
-    def change_if(
-        self, session: Session, keys: list[bytes], decide: Decide, done: Callable[[Outcome], None]
-    ) -> None:
+    def change_if(self, session: Session, keys: list[bytes], decide: Decide, done: Callable[[Outcome], None]) -> None:
         """Change what is in one slot, if *decide* says so, in one step with what it decides by: it is given the values
         of *keys* (None where there is none), and returns commands, or an error in their place. Called again when a key
         is changed by others meanwhile. *done* as with `transact`."""
@@ -210,5 +209,3 @@ class ClusterExecutor(Executor):
     def send(self, requests: Sequence[Request], protocol: int) -> None:
         """Send what belongs to no batch."""
         self._send(requests, protocol)
-
-

@@ -1,7 +1,7 @@
 """Commands over all keys of a cluster whose way is their own: SCAN and RANDOMKEY.
 
-SCAN goes through the primaries one after the other, by their lowest slots. Its cursor says everything, so it may be used
-at any front door and after any restart of one:
+SCAN goes through the primaries one after the other, by their lowest slots. Its cursor says everything, so it may be
+used at any front door and after any restart of one:
 
     cursor = node's cursor · 2^26 + place among the primaries · 2^16 + tag of the node
 
@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from keystead.cluster.request import Request
 from keystead.commands.numbers import cursor as read_cursor
 from keystead.errors import CommandError
-from keystead.execution.cluster.routes import NO_PRIMARY, packed
 from keystead.execution.cluster.promises import NodeReply
+from keystead.execution.cluster.routes import NO_PRIMARY, packed
 from keystead.execution.cluster.ways import way
 from keystead.resp.reading import parts_of
 
@@ -133,7 +133,7 @@ def randomkey(executor: ClusterExecutor, command: Command) -> Run:
             there = [(key, count) for key, count in zip(keys, counts, strict=True) if key != null]
             if not there:
                 return null
-            return random.choices([key for key, _ in there], [max(count, 1) for _, count in there])[0]  # noqa: S311
+            return random.choices([key for key, _ in there], [max(count, 1) for _, count in there])[0]
 
         return executor.gather(parts, chosen)
 

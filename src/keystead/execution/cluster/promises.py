@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from keystead.execution.promise import Promise, Resolved
 
@@ -49,7 +49,9 @@ class Joined(Promise):
     def _one_came(self, _: Promise) -> None:
         self._missing -= 1
         if not self._missing:
-            self.resolve(b"".join([reply if isinstance(reply, bytes) else reply.reply or b"" for reply in self._replies]))
+            self.resolve(
+                b"".join([reply if isinstance(reply, bytes) else reply.reply or b"" for reply in self._replies])
+            )
 
     def unblock(self, *, with_error: bool) -> bool:
         """Only the last can be a promise of the kind that can: a batch ends with it."""
@@ -65,4 +67,4 @@ class Joined(Promise):
 
 def first_word(error: bytes) -> str:
     """Of an error reply: `-WRONGTYPE Operation …`."""
-    return cast("str", error[1:].split(None, 1)[0].decode("ascii", "replace"))
+    return error[1:].split(None, 1)[0].decode("ascii", "replace")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from keystead import resp
 from keystead.cluster.request import Request
+from keystead.cluster.slots import slot_of
 from keystead.commands.declaration import Command, called_command, wrong_number
 from keystead.commands.placement import Nowhere, refusal
 from keystead.commands.table import unknown_command, unknown_subcommand
@@ -62,9 +63,9 @@ class Watch:
         self.protocol = protocol
         self._dedicated: Dedicated = executor.client.dedicate(slot, protocol)
 
-    def send(self, data: bytes, done: Callable[[bytes], None], *, replies: int = 1, writes: bool = False) -> None:
-        """As a Request, over this connection."""
-        self._dedicated.send(Request(self.slot, data, done, replies=replies, writes=writes))
+    def send(self, request: Request) -> None:
+        """Send it over this connection, behind what was sent here before."""
+        self._dedicated.send(request)
 
     def close(self) -> None:
         """Nothing is watched any more."""
@@ -90,7 +91,7 @@ def watch(executor: ClusterExecutor, command: Command) -> Run:
                 session.forget_watches()
             promise.resolve(reply)
 
-        watch.send(packed(args), told)
+        watch.send(Request(slot, packed(args), told))
         return promise
 
     return run
@@ -180,12 +181,11 @@ class Transaction:
         self._send(slots.pop() if slots else 0, data, len(piece) + 2, changes)
 
     def _send(self, slot: int, data: bytes, replies: int, changes: bool) -> None:
-        earlier: list[bytes] = []
-        if self._watch is not None:
-            self._watch.send(data, lambda reply: self._told(reply, earlier), replies=replies, writes=changes)
-            return
         request = Request(slot, data, lambda reply: self._told(reply, request.earlier), replies=replies, writes=changes)
-        self._executor.outgoing.append(request)
+        if self._watch is not None:
+            self._watch.send(request)
+        else:
+            self._executor.outgoing.append(request)
 
     def _put_together(self, declared: Sequence[Command | None]) -> list[bytes]:
         """The encoded commands for the nodes; what each is answered is in its place in `_replies` later."""
@@ -268,7 +268,7 @@ def transact(
     executor: ClusterExecutor, session: Session, commands: list[list[bytes]], done: Callable[[Outcome], None]
 ) -> None:
     """See `ClusterExecutor.transact`."""
-    refused = unfit(executor, session, commands)
+    refused = unfit(session, commands)
     if refused is not None:
         done(refused)
         return
@@ -284,7 +284,7 @@ def transact(
     _unless_paused(executor, session, commands, start)
 
 
-def unfit(executor: ClusterExecutor, session: Session, commands: list[list[bytes]]) -> CommandError | None:
+def unfit(session: Session, commands: list[list[bytes]]) -> CommandError | None:
     """Why the commands cannot be a transaction of this session's user, whatever the data is; None when they can."""
     slots: set[int] = set()
     for args in commands:
@@ -348,12 +348,11 @@ def change_if(
         if not permissions.is_unrestricted and not permissions.may_read_key(key):
             done(_noted(session, [b"GET", key], Denial("key", key)))
             return
-    try:
-        slot = one_slot(_watched, [b"WATCH", *keys])
-    except CommandError as crosses:
-        done(crosses)
-        return
-    _Change(executor, session, slot, keys, decide, done).begin()
+    slots = {slot_of(key) for key in keys}
+    if len(slots) > 1:
+        done(CommandError(CROSSSLOT))
+    else:
+        _Change(executor, session, slots.pop(), keys, decide, done).begin()
 
 
 class _Change:
@@ -388,7 +387,7 @@ class _Change:
                 self._look(watch, replies)
 
         for data in asked:
-            watch.send(data, told)
+            watch.send(Request(self._slot, data, told))
 
     def _look(self, watch: Watch, replies: list[bytes]) -> None:
         error = next((reply for reply in replies if reply[:1] == b"-"), None)
@@ -398,20 +397,15 @@ class _Change:
             return
         values = [read_reply(reply).value for reply in replies[1:]]
         commands = self._decide(values)
-        refused = commands if isinstance(commands, CommandError) else self._unfit(commands)
-        if isinstance(commands, CommandError) or refused is not None:
-            watch.close()
-            self._done(refused)  # type: ignore[arg-type]  # it is not None here
-            return
-        start = Transaction(self._executor, self._session, commands, watch, self._told).start
-        _unless_paused(self._executor, self._session, commands, start)
-
-    def _unfit(self, commands: list[list[bytes]]) -> CommandError | None:
-        refused = unfit(self._executor, self._session, commands)
-        if refused is not None:
-            return refused
-        slots = {slot for args in commands for slot in slots_in(_declared(args), args)} | {self._slot}
-        return CommandError(CROSSSLOT) if len(slots) > 1 else None
+        if not isinstance(commands, CommandError):
+            refused = unfit(self._session, commands)
+            if refused is None:
+                start = Transaction(self._executor, self._session, commands, watch, self._told).start
+                _unless_paused(self._executor, self._session, commands, start)
+                return
+            commands = refused
+        watch.close()
+        self._done(commands)
 
     def _told(self, outcome: list[bytes] | CommandError | None) -> None:
         if outcome is not None:

@@ -18,7 +18,7 @@ class Way(NamedTuple):
 
     make: MakeWay
     waits: bool
-    """It answers when the nodes have, or runs beside what the batch sent before: it begins when all that is answered."""
+    """It begins once all that its batch has sent before is answered."""
     in_transaction: bool
     """It asks no node, so it may stand between MULTI and EXEC."""
     goes: str
@@ -29,9 +29,7 @@ WAYS: dict[str, Way] = {}
 """By name in small letters."""
 
 
-def way(
-    name: str, goes: str, *, waits: bool = False, in_transaction: bool = False
-) -> Callable[[MakeWay], MakeWay]:
+def way(name: str, goes: str, *, waits: bool = False, in_transaction: bool = False) -> Callable[[MakeWay], MakeWay]:
     """Declare the decorated function as what makes the runner of the command that is declared as `cluster="own"`."""
 
     def declare(make: MakeWay) -> MakeWay:
