@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from keystead.commands.declaration import REGISTRY, Command, command, container
-from keystead.commands.table import Table, runner
+from keystead.commands.table import Table, runner, runner
 from keystead.errors import CommandError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def unwrapped(_: Command, run: Any) -> Any:
 
 def table_of(*names: bytes) -> Table:
     table = Table()
-    table.fill([REGISTRY[name] for name in names], unwrapped)
+    table.fill([REGISTRY[name] for name in names], runner, unwrapped)
     return table
 
 

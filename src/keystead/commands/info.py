@@ -312,6 +312,7 @@ DEFAULT = tuple(name for name in SECTIONS if name not in ("commandstats", "laten
     acl="dangerous",
     reads="nothing",
     hints="nondeterministic_output request_policy:all_shards response_policy:special",
+    cluster="own",
     history=(("7.0.0", "Added support for taking multiple section arguments."),),
     summary="Returns information and statistics about the server.",
 )
