@@ -6,6 +6,7 @@ one of its own with `running_cluster`. What cuts a network is in partitions.py.
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from server import certificates
 SLOTS = 16384
 KEYS_AT_ONCE = 100
 FAILOVER_SECONDS = 30.0
+MORE = ("--enable-debug-command", "yes", "--protected-mode", "no")  # the hosts of partitions.py are no loopback
 
 
 class Cluster(DevelopmentCluster):
@@ -72,7 +74,7 @@ class Cluster(DevelopmentCluster):
     def move_slots(self, slots: Iterable[int], to: DevelopmentNode) -> None:
         """Move slots and their keys while the cluster serves, as `redis-cli --cluster reshard` does."""
         owners, primaries = self._owners(), self.primaries()
-        for slot in slots:
+        for slot in [slot for slot in slots if owners[slot] != to.id]:
             move = SlotMove(slot, self.node(owners[slot]), to, primaries)
             move.begin()
             move.keys()
@@ -125,12 +127,19 @@ class SlotMove:
 @contextlib.contextmanager
 def running_cluster(directory: Path, **options: Any) -> Iterator[Cluster]:
     """A cluster for a block; `options` are DevelopmentCluster's."""
-    cluster = Cluster(directory, **{"more": ("--enable-debug-command", "yes"), **options})
+    cluster = Cluster(directory, **{"more": MORE, **options})
     cluster.start()
     try:
         yield cluster
     finally:
         cluster.stop()
+
+
+def slot_of(key: bytes) -> int:
+    """The slot of a key, as the cluster specification has it: of what is between the first braces, if anything is."""
+    _, opened, behind = key.partition(b"{")
+    tag, closed, _ = behind.partition(b"}")
+    return binascii.crc_hqx(tag if opened and closed and tag else key, 0) % SLOTS
 
 
 def make_certificates(folder: Path) -> Certificates:

@@ -26,8 +26,8 @@ class DevelopmentCluster:
     """So many shards, each a primary and its replicas. `nodes` has the primaries first, in the order of their slots;
     replica *r* of shard *s* is `nodes[shards * (1 + r) + s]`. That order says who was what at the start.
 
-    `server` is the program, `more` further options of it. `launch` starts a process (default: as a child, ended with
-    this process); `hosts` are the addresses of the nodes in order (default: all on 127.0.0.1).
+    `server` is the program, `more` further options of it. `launch` starts a process on a host (default: as a child);
+    `hosts` are the addresses of the nodes in order, those to come too (default: all on 127.0.0.1).
     """
 
     def __init__(
@@ -106,8 +106,8 @@ class DevelopmentCluster:
         """
         until("the cluster is well", self._is_well)
 
-    def _launched(self, command: list[str], log: Path) -> subprocess.Popen[bytes]:
-        process = self._launch(command, log)
+    def _launched(self, host: str, command: list[str], log: Path) -> subprocess.Popen[bytes]:
+        process = self._launch(host, command, log)
         self._watch.add(process.pid)
         return process
 
@@ -207,7 +207,7 @@ def _installed(server: str) -> str:
     )
 
 
-def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+def _start(_: str, command: list[str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True

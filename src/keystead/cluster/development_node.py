@@ -6,6 +6,7 @@ cluster (`nodes.conf`), so that a node that is started again is the one it was.
 
 from __future__ import annotations
 
+import errno
 import random
 import signal
 import socket
@@ -29,8 +30,8 @@ _PORTS: Final = range(10_000, 32_000)
 
 _LAST_LINES: Final = 500
 
-Launch = Callable[[list[str], Path], "subprocess.Popen[bytes]"]
-"""Start a command with its output appended to a file."""
+Launch = Callable[[str, list[str], Path], "subprocess.Popen[bytes]"]
+"""On a host, start a command with its output appended to a file."""
 
 
 class Certificates(NamedTuple):
@@ -87,7 +88,7 @@ class DevelopmentNode:
             if not self.id:
                 self.port, self.bus_port = _free_ports(self.host)
             began_at = self.log.stat().st_size if self.log.exists() else 0
-            self.process = self._launch(self._command(), self.log)
+            self.process = self._launch(self.host, self._command(), self.log)
             if self._comes_up():
                 self.id = self.call("CLUSTER", "MYID").decode()
                 return
@@ -207,8 +208,9 @@ def _free_ports(host: str) -> tuple[int, int]:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
             try:
                 probe.bind((host, port))
-            except OSError:
-                continue
+            except OSError as error:
+                if error.errno != errno.EADDRNOTAVAIL:  # else the host is not this one, and all its ports are free
+                    continue
         found.append(port)
         if len(found) == 2:
             return found[0], found[1]
