@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from keystead.errors import (
+    ClusterUnavailable,
     CommandError,
     ConfigurationError,
     DamagedData,
@@ -63,6 +64,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Change",
+    "ClusterUnavailable",
     "Codec",
     "CommandError",
     "ConfigurationError",
