@@ -24,7 +24,6 @@ class Command(NamedTuple):
 
 COMMANDS: Final = {
     "serve": Command("keystead.cli.serve", "serve a data directory to Redis clients"),
-    "cluster": Command("keystead.cli.cluster", "try Keystead in front of a cluster that is made for it"),
     "check": Command("keystead.cli.check", "verify every checksum of a data directory"),
     "dump": Command("keystead.cli.json_lines", "write all data as JSON lines"),
     "load": Command("keystead.cli.json_lines", "read JSON lines into a data directory"),
