@@ -24,6 +24,10 @@ LIBRARIES = ("redis-py", "glide", "redis-py-plain")
 _WARM_UP_S = 0.3
 
 
+class WrongAnswer(Exception):
+    """What the library gave back is not what was stored."""
+
+
 class Client:
     """A library's client as its manual says, and how its users would get, set and close."""
 
@@ -64,7 +68,7 @@ async def measure(client: Client, command: str, clients: int, keys: int, seconds
         while (sent := time.perf_counter()) < ends:
             reply = await call(choose(names))
             if reply != expected:
-                raise SystemExit(f"{command} was answered {reply!r}")
+                raise WrongAnswer(f"{command} was answered {reply!r}")
             if sent >= began:
                 latencies.append(time.perf_counter() - sent)
 
@@ -97,7 +101,10 @@ def main() -> None:
     options.add_argument("--clients", type=int, required=True)
     options.add_argument("--keys", type=int, required=True)
     options.add_argument("--seconds", type=float, required=True)
-    print(json.dumps(uvloop.run(work(options.parse_args()))))
+    try:
+        print(json.dumps(uvloop.run(work(options.parse_args()))))
+    except WrongAnswer as error:
+        raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.bench import Bench
-from benchmarks.cluster_worker import Client, measure
+from benchmarks.cluster_worker import Client, WrongAnswer, measure
 from benchmarks.datasets import value
 from benchmarks.scale import QUICK
 from benchmarks.scenarios.cluster import FrontDoor, Sample, _figure, _in_turns
@@ -38,7 +38,7 @@ def test_the_program_measures_what_it_was_answered_rightly() -> None:
 
 
 def test_a_wrong_answer_ends_the_program() -> None:
-    with pytest.raises(SystemExit, match="answered None"):
+    with pytest.raises(WrongAnswer, match="answered None"):
         asyncio.run(measure(client(None), "get", 3, 10, 0.05))
 
 
