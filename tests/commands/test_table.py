@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from keystead.commands.declaration import REGISTRY, Command, command, container
-from keystead.commands.table import Table, runner, runner
+from keystead.commands.table import Table, runner
 from keystead.errors import CommandError
 
 if TYPE_CHECKING:
