@@ -86,3 +86,12 @@ def _read_parts(kind: str, count: int, data: bytes, at: int) -> tuple[ReadReply,
         part, at = _read(data, at)
         parts.append(part)
     return ReadReply(kind, parts), at
+
+
+def read_replies(data: bytes) -> list[ReadReply]:
+    """All replies in *data*, one behind the other."""
+    replies, at = [], 0
+    while at < len(data):
+        reply, at = _read(data, at)
+        replies.append(reply)
+    return replies
