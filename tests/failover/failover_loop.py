@@ -118,7 +118,9 @@ class FailoverLoop:
 
     def _round(self, number: int, name: str, fault: Fault, rng: random.Random) -> None:
         doors = itertools.cycle(self._doors)
-        writers = [Writer(next(doors), ledger, _seeded(rng), self._deepest) for ledger in self._ledgers]
+        writers = [
+            Writer(next(doors), ledger, _seeded(rng), self._deepest, lossy=self._lossy) for ledger in self._ledgers
+        ]
         base = (number + 1) * 10_000_000_000
         contenders = [
             Contender(next(doors), CONTENDED, _seeded(rng), base + n * 1_000_000_000) for n in range(CONTENDERS)
@@ -216,6 +218,7 @@ def plan(names: Sequence[str], rounds: int, network: Network | None) -> list[tup
     """The faults named, over and over."""
     known: dict[str, Fault] = {
         "kill": faults.kill,
+        "kill-ahead": faults.kill_ahead,
         "pause": faults.pause,
         "stall": faults.stall,
         "lose-replica": faults.lose_replica,
