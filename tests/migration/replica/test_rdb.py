@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from golden_snapshots import GOLDEN, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden_snapshots import GOLDEN, told
 from keystead.migration.replica.crc64 import crc64
 from keystead.migration.replica.failures import DamagedSnapshot, UnknownSnapshot, ValueTooLarge
 from keystead.migration.replica.incoming import Incoming
@@ -91,7 +90,8 @@ def test_noise_behind_the_magic_is_refused_or_read_but_nothing_else(noise: bytes
         records(MAGIC + noise, size)
     except SourceFailed:
         return
-    assert noise.endswith(END + crc64(MAGIC + noise[:-8]).to_bytes(8, "little")) or noise.endswith(END + bytes(8))
+    checksums = (crc64(MAGIC + noise[:-8]).to_bytes(8, "little"), bytes(8))
+    assert noise[-9:] in [END + checksum for checksum in checksums]
 
 
 @pytest.mark.parametrize(
@@ -141,13 +141,13 @@ MODULE_ID = (0x20000000000 << 10 | 3).to_bytes(8, "big")
     ("magic", "code", "value", "since"),
     [
         pytest.param(b"REDIS0006", 3, b"\x03\x01a\x041.25\x01b\xfe\x01c\xfd", 6, id="scores as text"),
-        pytest.param(b"REDIS0011", 21, b"\x00\x00" + b"\x00" * 7 + b"\x01\x01g\x00\x00\x00"
-                     + b"\x01" + bytes(24) + b"\x01" + b"\x01\x01c" + TIME + TIME + b"\x01" + bytes(16), 11, id="stream"),
+        pytest.param(b"REDIS0011", 21, b"\x00\x00" + b"\x00" * 7 + b"\x01\x01g\x00\x00\x00\x01" + bytes(25)
+                     + b"\x01\x01c" + TIME + TIME + b"\x01" + bytes(16), 11, id="stream"),
         pytest.param(b"REDIS0012", 24, TIME + b"\x02\x00" + PAIR + b"\x05" + PAIR, 12, id="fields that expire"),
         pytest.param(b"REDIS0012", 25, TIME + b"\x03lp!", 12, id="listpack of fields that expire"),
-        pytest.param(b"VALKEY080", 22, b"\x02" + PAIR + TIME + PAIR + b"\xff" * 8, 80, id="Valkey's fields that expire"),
-        pytest.param(b"REDIS0010", 7, b"\x81" + MODULE_ID + b"\x01\x05\x02\x40\x50\x03....\x04........\x05\x02ab\x00", 8,
-                     id="a module's value"),
+        pytest.param(b"VALKEY080", 22, b"\x02" + PAIR + TIME + PAIR + b"\xff" * 8, 80, id="Valkey's fields"),
+        pytest.param(b"REDIS0010", 7, b"\x81" + MODULE_ID + b"\x01\x05\x02\x40\x50\x03....\x04........\x05\x02ab\x00",
+                     8, id="a module's value"),
     ],
 )  # fmt: skip
 def test_types_of_other_versions_end_where_they_end(magic: bytes, code: int, value: bytes, since: int) -> None:

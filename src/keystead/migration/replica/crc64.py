@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from anycrc import Model
+from anycrc import Model  # type: ignore[import-untyped]
 
 _MODEL: Final = Model("CRC64-REDIS")
 
