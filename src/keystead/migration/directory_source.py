@@ -52,6 +52,7 @@ class DirectorySource:
     """One data directory. Close it."""
 
     unit = "transactions"
+    follows = True
 
     def __init__(self, path: str, pause: Callable[[int], bool] | None = None, go_on: Callable[[], None] = lambda: None) -> None:
         """DirectoryUnusable, DamagedData. *pause* and *go_on* tell the server that has the store open, if any."""
@@ -136,13 +137,13 @@ class DirectorySource:
 
     def changes(self) -> Iterator[Batch]:
         """As Feed."""
+        looked_s = 0.0
         while True:
-            asked_ms = wall_clock_ms()
+            time.sleep(max(0.0, looked_s + LOOK_EVERY_S - time.monotonic()))
+            looked_s, asked_ms = time.monotonic(), wall_clock_ms()
             look = self._same_history(self._look())
             if look.sequence > self._sequence:
                 yield from self._changes_up_to(look.sequence)
-            else:
-                time.sleep(LOOK_EVERY_S)
             yield Batch((), self.position, asked_ms)
 
     def _changes_up_to(self, sequence: int) -> Iterator[Batch]:

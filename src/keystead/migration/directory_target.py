@@ -27,7 +27,6 @@ class DirectoryTarget:
         self._path = path
         self._database_number = database
         self._engine = Engine.open(path, options)
-        self._engine.active_expire = False  # what is moved here expires where it comes from
         self._engine.author = AUTHOR
         self._database = self._engine.databases[database]
 

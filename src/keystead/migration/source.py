@@ -127,6 +127,8 @@ class Source(Feed, Protocol):
 
     unit: str
     """What `behind` counts: "transactions", "bytes"."""
+    follows: bool
+    """Whether changes are told at all; where they are not, comparing and repairing has to do."""
 
     def describe(self) -> str:
         """As people know it: an address, a path."""
