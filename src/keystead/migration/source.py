@@ -100,6 +100,9 @@ class SourceFailed(KeysteadError):
 class Feed(Protocol):
     """All keys at a moment, and every change behind it. FollowingRefused, SourceFailed."""
 
+    unit: str
+    """What `behind` counts: "transactions", "bytes"."""
+
     def snapshot(self) -> Iterator[Record]:
         """All keys, each once, of all databases; with the place at which `changes` goes on. Keys whose time is up may
         be among them."""
@@ -118,6 +121,10 @@ class Feed(Protocol):
     def total_keys(self) -> int:
         """About how many keys the snapshot has; 0: nobody knows."""
 
+    def behind(self, position: str) -> int:
+        """How much the source's end is ahead of that position, asked anew of the source (INFO on another connection);
+        0: everything that was acknowledged up to now is before it. The cut-over rests on this."""
+
     def close(self) -> None:
         """Hang up."""
 
@@ -125,8 +132,6 @@ class Feed(Protocol):
 class Source(Feed, Protocol):
     """A feed, and the store behind it."""
 
-    unit: str
-    """What `behind` counts: "transactions", "bytes"."""
     follows: bool
     """Whether changes are told at all; where they are not, comparing and repairing has to do."""
 
@@ -148,9 +153,6 @@ class Source(Feed, Protocol):
 
     def scan(self, database: int) -> Iterator[list[Record]]:
         """All keys as they are now. A key that changes meanwhile may be told as it was or is, or twice."""
-
-    def behind(self, position: str) -> int:
-        """How much the source's end is ahead of that position, asked anew; 0: everything up to now is before it."""
 
     def pause_writes(self, timeout_ms: int) -> bool:
         """Let writers wait, for that long at most. False: the source is none that can be told so."""
