@@ -19,7 +19,7 @@ _HEADER: Final = re.compile(rb"[*$](0|[1-9][0-9]{0,10})\r\n")
 _ARRAY: Final = ord("*")
 
 
-class _Incomplete(Exception):  # noqa: N818 - not an error
+class _Incomplete(Exception):
     """The command goes on behind what has arrived: at least up to *needed* bytes of it."""
 
     def __init__(self, needed: int) -> None:

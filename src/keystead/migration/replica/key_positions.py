@@ -18,7 +18,7 @@ _NO_KEYS: Final = "no key arguments"
 
 
 class _Positions(NamedTuple):
-    """Of the keys among the words: the first, the last (from the end if negative), the step; first 0: there are none."""
+    """Of the keys among the words: the first (0: there is none), the last (from the end if negative), the step."""
 
     first: int
     last: int

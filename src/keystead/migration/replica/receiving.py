@@ -1,7 +1,7 @@
 """One primary's bytes, received by a thread as fast as they come, and acknowledged as far as they have been applied.
 
 The thread owns the connection, and makes it anew when it is lost: the primary goes on behind the last byte that was
-received, if it still has what follows, else the changes are lost. It acknowledges what *whoever reads says was applied*,
+received, if it still has what follows, else the changes are lost. It acknowledges what whoever reads says was applied,
 not what was received, so that WAIT on the primary does not count what is only here. Knows no command.
 """
 
@@ -77,14 +77,16 @@ class Receiver:
                     return data
                 if self._snapshot_ended:
                     return b""
-                self._raise_failure()
+                if self._failure is not None:
+                    raise self._failure
                 self._arrived.wait(LOOK_EVERY_S)
 
     def stream_bytes(self) -> bytes:
         """The next bytes of the stream; b"": nothing is there now. PositionLost, SourceFailed, when all was read."""
+        failure = self._failure  # before the read: what came before it is read first
         data = self._stream.read()
-        if not data:
-            self._raise_failure()
+        if not data and failure is not None:
+            raise failure
         return data
 
     @property
@@ -102,10 +104,6 @@ class Receiver:
         self._thread.join()
         self._snapshot.close()
         self._stream.close()
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
 
     # --- The thread -------------------------------------------------------------------------------------------------
 

@@ -82,7 +82,7 @@ class _File:
     """A file without a name, written at its end and read from its beginning."""
 
     def __init__(self, directory: str | None) -> None:
-        self._file: IO[bytes] = TemporaryFile(dir=directory, buffering=0)
+        self._file: IO[bytes] = TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - closed when it was read
         self.written = 0
         self.read_bytes = 0
 

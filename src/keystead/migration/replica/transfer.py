@@ -24,7 +24,7 @@ _MARK: Final = re.compile(rb"\$EOF:([0-9a-zA-Z]{40})").fullmatch
 _LONGEST_HEADER: Final = 4096
 
 
-class Closing(Exception):  # noqa: N818 - not an error
+class Closing(Exception):
     """Nobody wants more."""
 
 
@@ -62,7 +62,7 @@ class Transfer:
             data = self.arrived or self._more()
             self.arrived = data[count:]
             count -= len(data) - len(self.arrived)
-            yield data[:-len(self.arrived)] if self.arrived else data
+            yield data[: -len(self.arrived)] if self.arrived else data
 
     def _up_to(self, mark: bytes) -> Iterator[bytes]:
         held = b""  # it may be the beginning of the mark

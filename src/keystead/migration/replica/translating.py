@@ -129,7 +129,9 @@ class Translator:
         return [Gap(database, f"databases {first} and {second} were swapped") for database in (first, second)]
 
     def _slots(self, _: Sequence[bytes]) -> Sequence[Change]:
-        raise PositionLost("slots are being moved between nodes of the cluster; wait until that is done, and copy again")
+        raise PositionLost(
+            "slots are being moved between nodes of the cluster; wait until that is done, and copy again"
+        )
 
 
 _KNOWN: Final[dict[bytes, Callable[[Translator, Sequence[bytes]], Sequence[Change]]]] = {
