@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 )
 def ks_forget(session: Session, keys: list[bytes]) -> bytes | Promise:
     """Answers when the files that had them are gone and the directory is synced."""
-    executor = session.executor
+    local = session.local
 
     def start(done: Callable[[bytes | CommandError], None]) -> None:
         def encoded(outcome: Forgotten | CommandError) -> None:
             done(outcome if isinstance(outcome, CommandError) else session.encode(_map(outcome)))
 
-        executor.forget(session, keys, encoded)
+        local.forget(session, keys, encoded)
 
-    return executor.eventually([b"KS.FORGET", *keys], start)
+    return local.eventually([b"KS.FORGET", *keys], start)
 
 
 def _map(forgotten: Forgotten) -> dict[bytes, object]:

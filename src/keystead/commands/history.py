@@ -225,7 +225,7 @@ def ks_log(
 
 def _ask(session: Session, question: questions.Question, reply: Callable[[Any], object]) -> bytes | Promise:
     """One question, and its reply."""
-    executor = session.executor
+    executor = session.local
     calling_off: list[CallOff] = []
 
     def start(done: Done) -> None:
@@ -246,7 +246,7 @@ def _gather(
 ) -> bytes | Promise:
     """A page: *question* is asked, from one place to the next, until enough is found that may be shown. *place* is the
     field that says where it goes on."""
-    executor = session.executor
+    executor = session.local
     gathering = _Gathering(session, question.limit)
     calling_off: list[CallOff] = []
 

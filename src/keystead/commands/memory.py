@@ -53,7 +53,7 @@ def _samples(text: bytes) -> int:
 )
 def memory_stats(session: Session) -> dict[bytes, object]:
     """The fields of Redis of which there is something true to say."""
-    facts = session.executor.memory()
+    facts = session.local.memory()
     stats: dict[bytes, object] = {
         b"peak.allocated": facts.peak_bytes,
         b"total.allocated": facts.used_bytes,
@@ -87,7 +87,7 @@ def memory_stats(session: Session) -> dict[bytes, object]:
     summary="Outputs a memory problems report.",
 )
 def memory_doctor(session: Session) -> resp.Verbatim:
-    facts = session.executor.memory()
+    facts = session.local.memory()
     maxmemory = session.executor.settings.maxmemory_bytes
     found = []
     if maxmemory and facts.used_bytes > 0.9 * maxmemory:

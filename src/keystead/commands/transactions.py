@@ -119,7 +119,7 @@ def exec_(session: Session, args: list[bytes]) -> bytes:
 
 
 def _run(session: Session, queued: list[list[bytes]]) -> bytes:
-    engine, execute = session.engine, session.executor.execute_in_transaction
+    engine, execute = session.engine, session.local.execute_in_transaction
     start = len(engine.ops)
     session.runs_transaction = True
     try:

@@ -52,7 +52,7 @@ def ks_undo(
     conflicts: Conflicts = "skip" if skip else "force" if force else "refuse"
 
     def start(done: Callable[[bytes | CommandError], None]) -> None:
-        session.executor.undo(session, sequence, conflicts, _explain_undo, _told(session, done, listed=list_))
+        session.local.undo(session, sequence, conflicts, _explain_undo, _told(session, done, listed=list_))
 
     return session.executor.eventually([b"KS.UNDO"], start)
 
@@ -73,7 +73,7 @@ def ks_restore(session: Session, key: bytes, *, at: bytes | None = None, last: b
     moment = None if at is None else moment_argument(session, at)
 
     def start(done: Callable[[bytes | CommandError], None]) -> None:
-        session.executor.restore(session, key, moment, _explain, _told(session, done))
+        session.local.restore(session, key, moment, _explain, _told(session, done))
 
     return session.executor.eventually([b"KS.RESTORE", key], start)
 

@@ -58,7 +58,9 @@ def address_of(text: str, password: str = "", tls: Tls = Tls()) -> ServerAddress
         return None
     if scheme not in _SCHEMES:
         known = ", ".join(f"{known}://" for known in _SCHEMES)
-        raise AddressRefused(f"{scheme}:// is no kind of store that keys are moved from or to; there are {known} and paths")
+        raise AddressRefused(
+            f"{scheme}:// is no kind of store that keys are moved from or to; there are {known} and paths"
+        )
     cluster, encrypted = _SCHEMES[scheme]
     login, _, place = rest.rpartition("@")
     username, _, given = login.partition(":")

@@ -73,7 +73,7 @@ class Applying:
         """Make these keys what they are in the source."""
         if not keys:
             return
-        found = self._source.look(self._database, keys)
+        found = self._source.look(keys)
         self._apply([Delete(self._database, key) if record is None else record
                      for key, record in zip(keys, found, strict=True)])  # fmt: skip
 

@@ -24,7 +24,8 @@ from keystead.engine.history.past import HistoryDropped, Past
 from keystead.engine.history.transactions import Transaction
 from keystead.engine.keyspace import SHARDS
 from keystead.engine.operations import Delete as LoggedDelete
-from keystead.engine.operations import Expired, Put as LoggedPut, PutExpiring, SetExpiry
+from keystead.engine.operations import Expired, PutExpiring, SetExpiry
+from keystead.engine.operations import Put as LoggedPut
 from keystead.engine.recovery import Recovered, read_sealed
 from keystead.engine.view import DATABASES, View
 from keystead.migration.source import (
@@ -54,9 +55,16 @@ class DirectorySource:
     unit = "transactions"
     follows = True
 
-    def __init__(self, path: str, pause: Callable[[int], bool] | None = None, go_on: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        path: str,
+        database: int,
+        pause: Callable[[int], bool] | None = None,
+        go_on: Callable[[], None] = lambda: None,
+    ) -> None:
         """DirectoryUnusable, DamagedData. *pause* and *go_on* tell the server that has the store open, if any."""
         self._path = path
+        self._database = database
         self._pause = pause
         self._go_on = go_on
         self._directory = Directory(path)
@@ -88,23 +96,23 @@ class DirectorySource:
         self._total_keys = sum(counts.values())
         return {database: count for database, count in counts.items() if count}
 
-    def kinds(self, database: int) -> dict[str, int]:
+    def kinds(self) -> dict[str, int]:
         """As Source."""
-        return {STRING: self.databases().get(database, 0)}
+        return {STRING: self.databases().get(self._database, 0)}
 
-    def scan(self, database: int) -> Iterator[list[Record]]:
+    def scan(self) -> Iterator[list[Record]]:
         """As Source: all of one moment."""
         with closing(_Moment(self._directory)) as moment:
             for records in moment.records():
-                yield [record for record in records if record.database == database]
+                yield [record for record in records if record.database == self._database]
 
-    def look(self, database: int, keys: Sequence[bytes]) -> list[Record | None]:
+    def look(self, keys: Sequence[bytes]) -> list[Record | None]:
         """As Source."""
         look = self._same_history(self._look())
         past = self._refreshed(look.sequence)
-        states = past.raw_states(database, keys, look.sequence)
+        states = past.raw_states(self._database, keys, look.sequence)
         found = ((key, states[key]) for key in keys)
-        return [None if state is None else Record(database, key, STRING, *state) for key, state in found]
+        return [None if state is None else Record(self._database, key, STRING, *state) for key, state in found]
 
     # --- As a feed --------------------------------------------------------------------------------------------------
 

@@ -266,13 +266,9 @@ class Moving:
             return
         for records in self._target.scan():
             keys = [record.key for record in records]
-            found = self._source.look(self._choices.database, keys)
+            found = self._source.look(keys)
             self._target.apply(
-                [
-                    Delete(self._choices.database, key)
-                    for key, record in zip(keys, found, strict=True)
-                    if record is None
-                ]
+                [Delete(self._choices.database, key) for key, record in zip(keys, found, strict=True) if record is None]
             )
             if time.monotonic() - self._saved_s > SAVE_EVERY_S:
                 self._step()
@@ -305,7 +301,6 @@ class Moving:
         return Verification(
             self._source,
             self._target,
-            self._choices.database,
             self._catch_up,
             others_in_target=self._choices.into_non_empty,
             repair=None if self._source.follows else self._applying.keys,
@@ -321,7 +316,9 @@ class Moving:
         paused = self._source.pause_writes(pause_ms)
         try:
             if not paused:
-                self._report.say("end all writers of the source now; the target is cut over when nothing comes any more")
+                self._report.say(
+                    "end all writers of the source now; the target is cut over when nothing comes any more"
+                )
             self._drain(until_ms if paused else None)
             compared_all = not self._source.follows or self._compared_s * 1000 * SHARE_OF_PAUSE < pause_ms
             verdict = self._compare() if compared_all or self._changed is None else self._compare_changed()

@@ -80,7 +80,7 @@ class Batch(NamedTuple):
 
     changes: Sequence[Change]
     position: str
-    """The place behind them, to begin at again. Opaque; it names the history too, such as "<replication id>:<offset>"."""
+    """The place behind them, to begin at again. Opaque; it names the history too."""
     known_until_ms: int
     """All that the source acknowledged up to this time is in the batches up to here, as far as the source can say."""
 
@@ -130,7 +130,7 @@ class Feed(Protocol):
 
 
 class Source(Feed, Protocol):
-    """A feed, and the store behind it."""
+    """A feed, and the store behind it, of which one database is moved: what is asked is asked of that one."""
 
     follows: bool
     """Whether changes are told at all; where they are not, comparing and repairing has to do."""
@@ -144,14 +144,14 @@ class Source(Feed, Protocol):
     def databases(self) -> dict[int, int]:
         """How many keys are in each numbered database that has any."""
 
-    def kinds(self, database: int) -> dict[str, int]:
+    def kinds(self) -> dict[str, int]:
         """How many keys there are of each type. May read all names."""
 
-    def look(self, database: int, keys: Sequence[bytes]) -> list[Record | None]:
+    def look(self, keys: Sequence[bytes]) -> list[Record | None]:
         """What these keys are now, or were at some moment behind every change that `changes` has given; None: not
         there."""
 
-    def scan(self, database: int) -> Iterator[list[Record]]:
+    def scan(self) -> Iterator[list[Record]]:
         """All keys as they are now. A key that changes meanwhile may be told as it was or is, or twice."""
 
     def pause_writes(self, timeout_ms: int) -> bool:

@@ -119,7 +119,6 @@ class Verification:
         self,
         source: Source,
         target: Target,
-        database: int,
         catch_up: Callable[[], None],
         *,
         others_in_target: bool = False,
@@ -132,7 +131,6 @@ class Verification:
         they are in the source, before it is found out which of them still differ."""
         self._source = source
         self._target = target
-        self._database = database
         self._catch_up = catch_up
         self._others_in_target = others_in_target
         self._repair = repair
@@ -168,7 +166,7 @@ class Verification:
         self.verdict = Verdict(sum(of_source.counts), digest, differences, unsettled)
 
     def _source_keys(self) -> Iterator[Record]:
-        return self._alive(self._source.scan(self._database))
+        return self._alive(self._source.scan())
 
     def _target_keys(self) -> Iterator[Record]:
         return self._alive(self._target.scan())
@@ -221,10 +219,10 @@ class Verification:
 
     def _compare(self, keys: Sequence[bytes]) -> Iterator[tuple[Difference, bool]]:
         """Those that differ, and whether the source stood still meanwhile."""
-        before = self._source.look(self._database, keys)
+        before = self._source.look(keys)
         self._catch_up()
         in_target = self._target.look(keys)
-        in_source = self._source.look(self._database, keys)
+        in_source = self._source.look(keys)
         now_ms = self._now_ms()
         for key, *three in zip(keys, before, in_source, in_target, strict=True):
             was, source, target = (None if each and 0 < each.expires_at_ms <= now_ms else each for each in three)
