@@ -86,14 +86,15 @@ class Asking:
             raise SourceFailed(f"{host}:{port} does not accept the password: {error}") from error
 
     def __call__(self, *words: bytes) -> Any:
-        """The reply. CommandError, ServerUnreachable, FollowingRefused."""
+        """The reply. CommandError, ServerUnreachable, SourceFailed, FollowingRefused."""
         try:
             return self._connection.ask(*words)
         except CommandError as error:
-            if str(error).startswith("NOPERM"):
-                raise FollowingRefused(
-                    f"{self._connection.address} does not let itself be followed: {error}"
-                ) from error
+            if error.prefix == "NOAUTH":
+                raise SourceFailed(f"{self._connection.address} wants a password: {error}") from error
+            if error.prefix == "NOPERM":
+                said = f"{self._connection.address} does not let itself be followed: {error}"
+                raise FollowingRefused(said) from error
             raise
 
     def __enter__(self) -> Asking:

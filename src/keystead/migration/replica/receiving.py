@@ -117,12 +117,14 @@ class Receiver:
                 except OSError as error:
                     answer = self._again(error)
         except Closing:
-            answer.connection.close()
+            pass
         except KeysteadError as error:
             self._fail(error)
         except Exception as error:  # a thread that ends without a word would be waited for
             self._fail(SourceFailed(f"what {self._address} sends cannot be received: {error!r}"))
             raise
+        finally:
+            answer.connection.close()
 
     def _fail(self, failure: KeysteadError) -> None:
         with self._arrived:
@@ -136,14 +138,10 @@ class Receiver:
             for data in transfer.snapshot():
                 self._keep(self._snapshot, data)
         except OSError as error:
-            answer.connection.close()
             raise SourceFailed(
                 f"the connection to {self._address} was lost before all keys had come: {error.strerror or error}; "
                 "begin again"
             ) from error
-        except KeysteadError:
-            answer.connection.close()
-            raise
         with self._arrived:
             self._snapshot_ended = True
             self._arrived.notify_all()
