@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 from keystead.engine.clock import wall_clock_ms
@@ -131,7 +132,6 @@ class Moving:
         known = self._file.load()
         if known is None:
             self._refuse_keys_there()
-            self._file.save(self._state)
             self._copy()
             return
         self._take_up(known)
@@ -183,9 +183,11 @@ class Moving:
 
     def _copy(self) -> None:
         for _ in range(COPIES):
+            records = self._source.snapshot()
+            first = next(records, None)  # a source that refuses to be followed does so here, where nothing was changed
             self._state.phase, self._state.position = Phase.COPYING, ""
             self._file.save(self._state)
-            for done in self._applying.records(self._source.snapshot()):
+            for done in self._applying.records(records if first is None else chain((first,), records)):
                 self._report.copying(done, self._source.total_keys)
             self._batches = self._source.changes()
             self._known_until_ms = 0
