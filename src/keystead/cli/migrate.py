@@ -163,11 +163,11 @@ class _Run:
         return 1 if status or stray else 0
 
     def _text(self, done: CutOver) -> str:
-        what = "all of them" if done.compared_all else "those that had changed since all were"
-        digest = f", digest {done.verdict.digest}" if done.verdict.digest else ""
+        again = f", {done.changed:,} that had changed since once more" if done.changed else ""
+        digest = f" (digest {done.compared.digest})" if done.compared.digest and not done.changed else ""
         text = (
-            f"cut over: {self._target.describe()} has everything; {many(done.verdict.keys, 'key')} compared "
-            f"({what}), none differs{digest}. Let all clients use {self._target.describe()} now."
+            f"cut over: {self._target.describe()} has everything: {many(done.compared.keys, 'key')} compared{again}, "
+            f"none differs{digest}. Let all clients use {self._target.describe()} now."
         )
         if done.paused_until_ms:
             text += (
