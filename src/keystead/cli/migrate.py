@@ -32,7 +32,7 @@ from keystead.migration.opening import (
     refuse_other_types,
     refuse_same,
 )
-from keystead.migration.source import Source
+from keystead.migration.source import FollowingRefused, Source
 from keystead.migration.state import StateFile
 from keystead.migration.target import Target
 from keystead.migration.verification import Difference, Verification
@@ -73,6 +73,7 @@ def run_migrate(arguments: list[str]) -> int:
     add("--source-server", metavar="ADDRESS", help="the server that has SOURCE, a directory, open: redis://host:port")
     add("--acknowledge", choices=("replicated", "async"), default="replicated",
         help="when a cluster's write counts as done: on a replica too, or not [replicated]")  # fmt: skip
+    add("--spool", metavar="DIR", help="let changes of a server that wait their turn wait here [the system's]")
     add("--state", metavar="FILE", help="keep here how far it has come [a file in ~/.local/state/keystead]")
     for end, name in (("from", "SOURCE"), ("to", "TARGET")):
         add(f"--{end}-password-file", metavar="FILE", help=f"the password of {name} is in this file")
@@ -93,7 +94,7 @@ def run_migrate(arguments: list[str]) -> int:
         chosen = origin.server.database
     database = chosen or 0
     with contextlib.ExitStack() as closing:
-        source = open_source(origin, database, follow=not parsed.copy, controlled_by=control)
+        source = open_source(origin, database, follow=not parsed.copy, spool=parsed.spool, controlled_by=control)
         closing.callback(source.close)
         refuse_other_databases(source, chosen, destination.server is not None and destination.server.cluster)
         target = open_target(destination, parsed.acknowledge)
@@ -142,6 +143,11 @@ class _Run:
                 self._shown.end()
                 _list(error.differences)
                 raise
+            except FollowingRefused as error:
+                raise FollowingRefused(
+                    f"{error}. --copy moves keys without: it copies, compares and repairs them, and at the cut-over "
+                    "once more while writers wait; that takes as long as reading all keys does"
+                ) from None
             except KeyboardInterrupt:
                 self._shown.say("interrupted; the same command goes on with it")
                 raise
@@ -157,11 +163,11 @@ class _Run:
         return 1 if status or stray else 0
 
     def _text(self, done: CutOver) -> str:
-        what = "all of them" if done.compared_all else "those that had changed since all were"
-        digest = f", digest {done.verdict.digest}" if done.verdict.digest else ""
+        again = f", {done.changed:,} that had changed since once more" if done.changed else ""
+        digest = f" (digest {done.compared.digest})" if done.compared.digest and not done.changed else ""
         text = (
-            f"cut over: {self._target.describe()} has everything; {many(done.verdict.keys, 'key')} compared "
-            f"({what}), none differs{digest}. Let all clients use {self._target.describe()} now."
+            f"cut over: {self._target.describe()} has everything: {many(done.compared.keys, 'key')} compared{again}, "
+            f"none differs{digest}. Let all clients use {self._target.describe()} now."
         )
         if done.paused_until_ms:
             text += (

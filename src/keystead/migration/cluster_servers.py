@@ -80,15 +80,18 @@ class ClusterServers:
         left = len(commands)
         done = threading.Event()
 
-        def answer(i: int, reply: bytes) -> None:
-            nonlocal left
-            answered[i] = reply
-            left -= 1
-            if not left:
-                done.set()
+        def answering(i: int) -> Callable[[bytes], None]:
+            def answer(reply: bytes) -> None:
+                nonlocal left
+                answered[i] = reply
+                left -= 1
+                if not left:
+                    done.set()
+
+            return answer
 
         requests = [
-            Request(target, _packed(command), lambda reply, i=i: answer(i, reply), writes=command[0] in WRITES)
+            Request(target, _packed(command), answering(i), writes=command[0] in WRITES)
             for i, (target, command) in enumerate(zip(targets, commands, strict=True))
         ]
         self._loop.call_soon_threadsafe(self._client.send, requests, PROTOCOL)

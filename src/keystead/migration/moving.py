@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 from keystead.engine.clock import wall_clock_ms
@@ -78,9 +79,11 @@ class Choices(NamedTuple):
 class CutOver(NamedTuple):
     """It is done: the target has everything."""
 
-    verdict: Verdict
-    compared_all: bool
-    """Else the keys that had changed since all were compared."""
+    compared: Verdict
+    """Of all keys."""
+    changed: int
+    """How many keys were compared once more, because they had changed since. All were at last compared while nobody
+    wrote to them."""
     paused_until_ms: int
     """The source's writers wait until then; 0: they were not told."""
 
@@ -107,6 +110,7 @@ class Moving:
         self._changed: set[bytes] | None = set()
         """Keys that may have changed since all were compared; None: too many."""
         self._compared_s = 0.0
+        self._compared = Verdict(0, "", [], set())
 
     def run(self) -> CutOver:
         """Everything. Refused, NotTheSame, and whatever source and target raise; all but Refused can be resumed."""
@@ -131,7 +135,6 @@ class Moving:
         known = self._file.load()
         if known is None:
             self._refuse_keys_there()
-            self._file.save(self._state)
             self._copy()
             return
         self._take_up(known)
@@ -183,9 +186,11 @@ class Moving:
 
     def _copy(self) -> None:
         for _ in range(COPIES):
+            records = self._source.snapshot()
+            first = next(records, None)  # a source that refuses to be followed does so here, where nothing was changed
             self._state.phase, self._state.position = Phase.COPYING, ""
             self._file.save(self._state)
-            for done in self._applying.records(self._source.snapshot()):
+            for done in self._applying.records(records if first is None else chain((first,), records)):
                 self._report.copying(done, self._source.total_keys)
             self._batches = self._source.changes()
             self._known_until_ms = 0
@@ -277,7 +282,7 @@ class Moving:
 
     # --- Comparing --------------------------------------------------------------------------------------------------
 
-    def _compare(self) -> Verdict:
+    def _compare(self) -> None:
         """All keys, while changes are followed. NotTheSame."""
         began_s = followed_s = time.monotonic()
         self._changed = set()
@@ -289,13 +294,12 @@ class Moving:
                 self._step()
                 followed_s = time.monotonic()
         self._compared_s = time.monotonic() - began_s
-        verdict = verification.verdict
+        self._compared = verdict = verification.verdict
         if verdict.differences:
             raise NotTheSame(verdict.differences)
         if self._changed is not None:
             self._changed |= verdict.unsettled
         self._report.say(f"{verdict.keys:,} keys compared, none differs")
-        return verdict
 
     def _verification(self) -> Verification:
         return Verification(
@@ -320,11 +324,8 @@ class Moving:
                     "end all writers of the source now; the target is cut over when nothing comes any more"
                 )
             self._drain(until_ms if paused else None)
-            compared_all = not self._source.follows or self._compared_s * 1000 * SHARE_OF_PAUSE < pause_ms
-            verdict = self._compare() if compared_all or self._changed is None else self._compare_changed()
+            changed = self._compare_again(pause_ms)
             self._drain(until_ms if paused else None)
-            if verdict.unsettled:
-                raise SourceFailed(f"{len(verdict.unsettled):,} keys are still being written to in the source")
             if paused and wall_clock_ms() > until_ms:
                 raise SourceFailed("the pause was over before all was compared; allow a longer one by --pause")
         except BaseException:
@@ -332,7 +333,7 @@ class Moving:
             raise
         self._state.phase = Phase.CUT_OVER
         self._file.save(self._state)
-        return CutOver(verdict, compared_all, until_ms if paused else 0)
+        return CutOver(self._compared, changed, until_ms if paused else 0)
 
     def _drain(self, until_ms: int | None) -> None:
         """Take in all that there is; in a source that is not paused, wait until nothing came for a while."""
@@ -348,9 +349,16 @@ class Moving:
             if rested and self._behind() == 0:
                 return
 
-    def _compare_changed(self) -> Verdict:
-        """Those that changed since all were compared. NotTheSame."""
-        keys = sorted(self._changed or ())
+    def _compare_again(self, pause_ms: int) -> int:
+        """While nobody writes: all keys if there is time for it, else those that changed since all were compared; how
+        many these are. NotTheSame, SourceFailed."""
+        quick = self._compared_s * 1000 * SHARE_OF_PAUSE < pause_ms
+        if quick or self._changed is None or not self._source.follows:
+            self._compare()
+            if self._compared.unsettled:
+                raise SourceFailed(f"{len(self._compared.unsettled):,} keys are still being written to in the source")
+            return 0
+        keys = sorted(self._changed)
         settling = self._verification().settle(keys)
         while True:
             try:
@@ -360,7 +368,9 @@ class Moving:
                 break
         if differences:
             raise NotTheSame(differences)
-        return Verdict(len(keys), "", differences, unsettled)
+        if unsettled:
+            raise SourceFailed(f"{len(unsettled):,} keys are still being written to in the source")
+        return len(keys)
 
     def stray(self) -> int:
         """After the cut-over: how many changes came to the source since this was last asked, that the target does not

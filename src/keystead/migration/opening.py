@@ -16,6 +16,7 @@ from keystead.migration.addresses import ServerAddress
 from keystead.migration.connection import Connection
 from keystead.migration.directory_source import DirectorySource
 from keystead.migration.directory_target import DirectoryTarget
+from keystead.migration.replica.feed import ReplicaFeed
 from keystead.migration.server_source import ServerSource
 from keystead.migration.server_target import ServerTarget
 from keystead.migration.source import Source
@@ -36,9 +37,12 @@ class End(NamedTuple):
     server: ServerAddress | None
 
 
-def open_source(end: End, database: int, *, follow: bool, controlled_by: ServerAddress | None = None) -> Source:
-    """*follow*: or its keys are copied by SCAN. *controlled_by*: the server that has the directory open, to tell its
-    writers to wait. FollowingRefused, Unsuitable, ServerUnreachable, and what a directory raises."""
+def open_source(
+    end: End, database: int, *, follow: bool, spool: str | None = None, controlled_by: ServerAddress | None = None
+) -> Source:
+    """*follow*: or its keys are copied by SCAN. *spool*: a directory for changes that wait. *controlled_by*: the
+    server that has the directory open, to tell its writers to wait. Unsuitable, ServerUnreachable, and what a directory
+    raises."""
     if end.server is None:
         return _directory_source(end.path, database, controlled_by)
     if end.server.cluster:
@@ -47,9 +51,7 @@ def open_source(end: End, database: int, *, follow: bool, controlled_by: ServerA
         servers: Connection | ClusterServers = ClusterServers(end.server, acknowledge="async")
     else:
         servers = _single(end.server._replace(database=database))
-    from keystead.migration.replica.feeds import feed_of
-
-    feed = feed_of(end.server) if follow else None
+    feed = ReplicaFeed(end.server, spool) if follow else None
     return ServerSource(servers, str(end.server._replace(database=database)), database, feed, servers.close)
 
 

@@ -218,16 +218,27 @@ class Verification:
         return differences, set(waiting)
 
     def _compare(self, keys: Sequence[bytes]) -> Iterator[tuple[Difference, bool]]:
-        """Those that differ, and whether the source stood still meanwhile."""
+        """Those that differ when the target has caught up, and whether the source stood still meanwhile."""
+        keys = [key for key, source, target in self._looked_at(keys) if self._matters(source, target)]
+        if not keys:
+            return
         before = self._source.look(keys)
         self._catch_up()
+        for was, (key, source, target) in zip(before, self._looked_at(keys), strict=True):
+            if self._matters(source, target):
+                yield Difference(key, source, target), was == source
+
+    def _looked_at(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Record | None, Record | None]]:
+        """Each key as it is in the target, and in the source behind that; None: it is not there, or its time is up."""
         in_target = self._target.look(keys)
         in_source = self._source.look(keys)
         now_ms = self._now_ms()
-        for key, *three in zip(keys, before, in_source, in_target, strict=True):
-            was, source, target = (None if each and 0 < each.expires_at_ms <= now_ms else each for each in three)
-            if not self._same(source, target) and not (self._others_in_target and source is None):
-                yield Difference(key, source, target), was == source
+        for key, *sides in zip(keys, in_source, in_target, strict=True):
+            source, target = (None if side and 0 < side.expires_at_ms <= now_ms else side for side in sides)
+            yield key, source, target
+
+    def _matters(self, source: Record | None, target: Record | None) -> bool:
+        return not self._same(source, target) and not (self._others_in_target and source is None)
 
     def _same(self, one: Record | None, other: Record | None) -> bool:
         if one is None or other is None or one.kind == STRING or one.kind != other.kind:
