@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "load": Command("keystead.cli.json_lines", "read JSON lines into a data directory"),
     "backup": Command("keystead.cli.backup", "copy a data directory elsewhere, once or continuously"),
     "restore": Command("keystead.cli.restore", "make a data directory from a backup, as it was at a moment"),
+    "migrate": Command("keystead.cli.migrate", "move all keys to another store while this one serves"),
     "forget": Command("keystead.cli.forget", "erase keys and their past for good"),
     "history": Command("keystead.cli.history", "show the past of a key"),
     "diff": Command("keystead.cli.history", "show what changed between two moments"),

@@ -16,17 +16,21 @@ _BAR_WIDTH = 24
 class Progress:
     """Progress of one piece of work, as a context manager.
 
-    `label` says what is done ("reading the log"), `unit` what is counted ("bytes" is shown as MB). Work that ends
+    `label` says what is done ("reading the log"), `unit` what is counted ("bytes" is shown as MB), `rate` whether the
+    average of it in a second is shown. Work that ends
     before anything had to be shown shows nothing; so callers need not ask whether it is worth it.
     """
 
-    def __init__(self, label: str, total: int = 0, unit: str = "bytes", stream: TextIO | None = None) -> None:
+    def __init__(
+        self, label: str, total: int = 0, unit: str = "bytes", stream: TextIO | None = None, *, rate: bool = False
+    ) -> None:
         self._stream = stream or sys.stderr
         self._terminal = self._stream.isatty()
         self._interval_s = _TERMINAL_INTERVAL_S if self._terminal else _LINE_INTERVAL_S
         self._label = label
         self._total = total
         self._unit = unit
+        self._rate = rate
         self._done = 0
         self._began_s = self._shown_s = time.monotonic()
         self._drawn = False
@@ -80,7 +84,7 @@ class Progress:
             text += f" of {self._amount(self._total)} ({self._done / self._total:.0%})"
             if self._done and elapsed_s > 2 and self._done < self._total:
                 text += f", {duration(elapsed_s * (self._total - self._done) / self._done)} left"
-        return text
+        return f"{text}, {self._amount(round(self._done / max(elapsed_s, 0.001)))}/s" if self._rate else text
 
     def _amount(self, count: int) -> str:
         return size(count) if self._unit == "bytes" else f"{count:,} {self._unit}"
