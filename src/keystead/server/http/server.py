@@ -17,6 +17,7 @@ from email.utils import formatdate
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from keystead.server.backups import Backups
 from keystead.server.clients import DENIED
 from keystead.server.feed import Feed
 from keystead.server.http import cookies
@@ -97,6 +98,7 @@ class HttpServer:
         self.feed: Feed
         self.samples: Samples
         self.verification: Verification
+        self.backups: Backups
         self.recovery: Recovery
         """What reading the store at the start has found."""
         self.authentication: Authentication
@@ -121,6 +123,7 @@ class HttpServer:
         self._clients = clients
         self.executor = clients.executor
         self.verification = Verification(clients.executor.engine)
+        self.backups = Backups(clients.executor.engine, self.settings.backup_places)
         self.samples = Samples(clients.executor, turns.meters, self.now_s)
         self.calls = Calls(self.loop, clients.executor, turns)
         self.feed = Feed(self.loop, clients.executor.engine, turns.schedule)

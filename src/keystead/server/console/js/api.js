@@ -231,6 +231,23 @@ export const statistics = (signal) => json("GET", "/v1/statistics", { signal });
 export const memory = (db, prefix, delimiter, signal) => json("GET", "/v1/memory", { query: { db: db || undefined, prefix, delimiter }, signal });
 export const verification = () => json("GET", "/v1/verify");
 export const verify = () => request("POST", "/v1/verify");
+
+/**
+ * One backup or verification: `result` is null while it goes on.
+ * @typedef {{deed: "take" | "verify", place: string, began_ms: number, ended_ms: number | null, stage: string, done_bytes: number, total_bytes: number,
+ *   result: "taken" | "sound" | "damaged" | "failed" | null, reason: string, snapshot: string, copied_bytes: number, damage: string[]}} BackupRun
+ * Of a place that is not among the setting's only the first three are told; null: nobody has looked yet.
+ * @typedef {{place: string, may_take: boolean, remembered: {sequence: number, time_ms: number, linked: boolean} | null,
+ *   snapshots?: {id: string, taken_ms: number, sequence: number, bytes: number}[] | null, stored_bytes?: number | null,
+ *   damage?: string[], failure?: string, verified?: BackupRun | null}} BackupPlace
+ */
+
+/** @returns {Promise<{places: BackupPlace[], looking: boolean, running: BackupRun | null, last: BackupRun | null}>} */
+export const backups = () => json("GET", "/v1/backups");
+/** @param {string} place */
+export const takeBackup = (place) => request("POST", "/v1/backups", { body: { place } });
+/** @param {string} place */
+export const verifyBackup = (place) => request("POST", "/v1/backups/verify", { body: { place } });
 /** @param {number} db @param {Uint8Array} prefix @param {AbortSignal} signal */
 export const exported = (db, prefix, signal) => request("GET", "/v1/export", { query: { db: db || undefined, prefix }, signal });
 /**

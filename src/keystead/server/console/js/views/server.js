@@ -3,6 +3,7 @@
 import { el, fill } from "../elements.js";
 import { link } from "../router.js";
 import { mayAdminister } from "../state.js";
+import { showBackups } from "./server_backups.js";
 import { showClients } from "./server_clients.js";
 import { showConfiguration } from "./server_configuration.js";
 import { showLog } from "./server_log.js";
@@ -18,6 +19,7 @@ const PAGES = {
   "slow-log": { title: "Slow log", show: showSlowLog, isForAdministrators: true },
   configuration: { title: "Configuration", show: showConfiguration, isForAdministrators: true },
   log: { title: "Log and recovery", show: showLog },
+  backups: { title: "Backups", show: showBackups },
 };
 
 /** @param {HTMLElement} place @param {import("../router.js").Route} first @returns {import("../main.js").View} */
