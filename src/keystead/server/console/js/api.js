@@ -163,6 +163,17 @@ async function readLongKey(db, key) {
 export const address = (db, key, moment) => `/v1/keys/${search({ ...at(db, key), at: moment ?? undefined })}`;
 
 /**
+ * What is inside a value that was compressed, decompressed by the browser as it does with answers: it takes more
+ * encodings there than scripts are given. @param {number} db @param {Uint8Array} key
+ * @param {{moment?: string | null, encoding: string, etag: string}} how *etag* of the value that was read
+ */
+export async function inside(db, key, { moment, encoding, etag }) {
+  if (key.length > LONG_KEY) throw new Problem(0, `A value with so long a name is not decompressed from ${encoding}. Download it to look inside.`);
+  const { body } = await request("GET", "/v1/keys/", { query: { ...at(db, key), at: moment ?? undefined, encoding }, headers: { "If-Match": etag } });
+  return /** @type {ReadableStream<Uint8Array>} */ (body);
+}
+
+/**
  * Store a value. *etag*: only over that one; null: only if there is no such key; undefined: whatever is there.
  * @param {number} db @param {Uint8Array} key @param {Uint8Array} bytes
  * @param {{etag?: string | null, ttl?: number | "keep" | null}} [how] @returns {Promise<string>} the new entity tag

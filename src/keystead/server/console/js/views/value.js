@@ -110,7 +110,7 @@ class ValueView {
       el("span", { class: "fact quiet", title: "Entity tag: the digest of the value" }, value.etag.replaceAll('"', "")));
     this._tick();
     const tabs = el("div", { class: "tabs", role: "tablist", "aria-label": "Format" }, formats.map((each) => this._tab(each, each === format)));
-    const shownNow = format.show(value.bytes);
+    const shownNow = format.show(value.bytes, (encoding) => api.inside(db, key, { moment, encoding, etag: value.etag }));
     this._shown = shownNow;
     const download = el("a", { class: "button", href: api.address(db, key, moment), download: fileName(key) }, "Download");
     fill(this._body,
