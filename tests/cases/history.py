@@ -201,6 +201,13 @@ case(
 
 # ---- KS.LOG ----------------------------------------------------------------------------------------------------------
 
+
+def keys_told(reply: Reply) -> list[list[bytes]]:
+    """Of each transaction of a page."""
+    found = maps(maps([reply])[0]["transactions"])
+    return [[each["key"] for each in maps(transaction["operations"])] for transaction in found]
+
+
 case(
     "KS.LOG has who did what",
     "CLIENT SETNAME importer",
@@ -215,6 +222,14 @@ case(
         ),
     ),
     states("KS.LOG AUTHOR nobody-at-all", under("transactions"), []),
+    "SET l:3 c",
+    states("KS.LOG REV COUNT 1", under("transactions", "client"), [(b"importer",)]),
+    states("KS.LOG BEFORE now AUTHOR importer PREFIX l: COUNT 2", keys_told, [[b"l:3"], [b"l:1", b"l:2"]]),
+    states("KS.LOG REV FROM -1m AUTHOR importer PREFIX l: COUNT 2", keys_told, [[b"l:3"], [b"l:1", b"l:2"]]),
+    states("KS.LOG REV AUTHOR nobody-at-all", under("transactions"), []),
+    states("KS.LOG BEFORE 0", under("transactions"), []),
+    ("KS.LOG BEFORE 1 REV", "-ERR syntax error"),
+    refused("KS.LOG BEFORE whenever", f"ERR 'whenever' {NO_MOMENT}"),
     refused("KS.LOG FROM whenever", f"ERR 'whenever' {NO_MOMENT}"),
 )
 

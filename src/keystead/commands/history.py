@@ -196,28 +196,35 @@ def ks_deleted(
 
 
 @history_command(
-    "KS.LOG [FROM moment] [COUNT count] [PREFIX prefix] [AUTHOR name] [DB db]",
+    "KS.LOG [FROM moment] [BEFORE moment | REV] [COUNT count] [PREFIX prefix] [AUTHOR name] [DB db]",
     complexity="O(N) where N is the number of transactions looked at",
-    summary="Returns transactions in order: when, by whom, what they did.",
+    summary="Returns transactions in order, or the newest first: when, by whom, what they did.",
 )
 def ks_log(
     session: Session,
     *,
     from_: bytes | None = None,
+    before: bytes | None = None,
+    rev: bool = False,
     count: int = DEFAULT_COUNT,
     prefix: bytes = b"",
     author: bytes | None = None,
     db: int | None = None,
 ) -> bytes | Promise:
-    """From the oldest on that is kept; FROM a sequence number or a time. Of every database unless told otherwise."""
+    """From the oldest on that is kept; FROM a sequence number or a time. Of every database unless told otherwise.
+
+    With BEFORE and REV the newest first: those before a sequence number, or up to a time; FROM is then where they end.
+    """
     start = None if from_ is None else moment_argument(session, from_)
+    end = None if before is None else moment_argument(session, before)
     name = None if author is None else author.decode("utf-8", "replace")
-    question = Transactions(start, _bounded(count), prefix, name, db)
+    back = rev or end is not None
+    question = Transactions(start, _bounded(count), prefix, name, db, back, end)
 
     def reply(answer: Log, items: list[LoggedTransaction], following: object) -> object:
         return {b"transactions": list(map(_transaction, items)), b"next": following}
 
-    return _gather(session, question, "start", reply)
+    return _gather(session, question, "end" if back else "start", reply)
 
 
 # --- Asking ----------------------------------------------------------------------------------------------------------
@@ -247,7 +254,7 @@ def _gather(
     """A page: *question* is asked, from one place to the next, until enough is found that may be shown. *place* is the
     field that says where it goes on."""
     executor = session.executor
-    gathering = _Gathering(session, question.limit)
+    gathering = _Gathering(session, question.limit, back=place == "end")
     calling_off: list[CallOff] = []
 
     def start(done: Done) -> None:
@@ -261,7 +268,9 @@ def _gather(
             elif gathering.add(outcome):
                 done(session.encode(reply(outcome, gathering.items, gathering.following)))
             else:
-                following = questions.At(outcome.following) if place == "start" else outcome.following
+                following = outcome.following
+                if isinstance(outcome, Log):
+                    following = questions.At(following)
                 ask(msgspec.structs.replace(question, **{place: following, "limit": gathering.wanted}))
 
         ask(msgspec.structs.replace(question, limit=gathering.wanted))
@@ -272,9 +281,10 @@ def _gather(
 class _Gathering:
     """The items of one reply, from several answers."""
 
-    def __init__(self, session: Session, count: int) -> None:
+    def __init__(self, session: Session, count: int, *, back: bool) -> None:
         self._session = session
         self._count = count
+        self._back = back
         self._bytes = 0
         self.items: list[Any] = []
         self.following: object = None
@@ -294,7 +304,7 @@ class _Gathering:
                 continue
             self.items.append(shown)
             self._bytes += _length(shown)
-            place = _place_behind(shown)
+            place = _place_behind(shown, back=self._back)
             if not reads_all and self._is_full and place is not None and item is not answer.items[-1]:
                 self.following = place
                 return True
@@ -323,10 +333,10 @@ def _length(item: Any) -> int:
     return 0 if isinstance(item, LoggedTransaction) else len(item.value)
 
 
-def _place_behind(item: Any) -> object:
-    """Where to go on behind the item; None: not there."""
+def _place_behind(item: Any, *, back: bool) -> object:
+    """Where to go on behind the item; None: not there. *back*: in a log that is read back."""
     if isinstance(item, LoggedTransaction):
-        return item.sequence + 1
+        return item.sequence + (not back)
     if isinstance(item, Removed):
         return None if item.sequence is None else Behind(item.sequence, item.key)
     return item.key

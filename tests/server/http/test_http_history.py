@@ -174,6 +174,19 @@ def test_transactions_tell_who_did_what(http: HttpConnection, redis_door: Socket
     assert http.ask("GET", begun["next"]).json["transactions"][0]["sequence"] == sequence + 2
 
 
+def test_transactions_are_told_the_newest_first(http: HttpConnection, sequence: int) -> None:
+    for number in range(5):
+        http.ask("PUT", "/v1/keys/k", b"%d" % number)
+    target, found = f"/v1/transactions?before=now&count=2&prefix=k&from={sequence + 1}", []
+    while target:
+        page = http.ask("GET", target).json
+        found += [each["sequence"] for each in page["transactions"]]
+        target = page["next"]
+    assert found == list(range(sequence + 5, sequence, -1))
+    (one,) = http.ask("GET", f"/v1/transactions?before={sequence + 3}&count=1").json["transactions"]
+    assert one["sequence"] == sequence + 2
+
+
 @pytest.mark.parametrize(
     ("target", "status", "words"),
     [
@@ -235,6 +248,13 @@ def test_a_restricted_user_sees_only_what_he_may_read(own_server: HttpServer) ->
         told = ada.ask("GET", f"/v1/transactions?from={sequence + 1}")
         assert b"secret" not in told.body
         assert len(told.json["transactions"]) == 6
+        back, target = [], "/v1/transactions?before=now&count=4"
+        while len(back) < 6:
+            page = ada.ask("GET", target)
+            assert b"secret" not in page.body
+            back += page.json["transactions"]
+            target = page.json["next"]
+        assert back[:6] == told.json["transactions"][::-1]
     finally:
         ada.close()
         http.close()

@@ -62,6 +62,14 @@ class Held(NamedTuple):
     end: int
 
 
+class HeldBack(NamedTuple):
+    """One segment, open, to be read backwards."""
+
+    kept: Kept
+    segment: LogSegment
+    databases_at: Callable[[int], Databases]
+
+
 class Past:
     """Answers questions about one directory. Close it, or use it in a `with` statement.
 
@@ -256,6 +264,44 @@ class Past:
             if end >= until:
                 return
             held = self._asked(lambda: self._held(end, until))  # noqa: B023 - called at once
+
+    def transactions_back(self, before: int, first: int = 0) -> Iterator[Transaction]:
+        """The transactions before *before* and from *first* on, newest first. HistoryDropped, NotCommitted.
+
+        As `transactions`; but what retention lets go meanwhile is the end, as it is for whoever asks later.
+        """
+        if before <= first:
+            return iter(())
+        self._log.check(before - 1)
+        return self._read_back(before, first)
+
+    def _read_back(self, before: int, first: int) -> Iterator[Transaction]:
+        while before > max(first, self.floor.sequence + 1):
+            last = before - 1
+            try:
+                held = self._asked(lambda: self._held_back(last))  # noqa: B023 - called at once
+            except HistoryDropped:
+                return
+            try:
+                for transaction in held.segment.transactions_back(before, held.databases_at):
+                    if transaction.sequence < first:
+                        return
+                    yield transaction
+                    before = transaction.sequence
+            finally:
+                held.kept.close()
+            if before > last:
+                raise DamagedData(held.segment.path, 0, f"transaction {last} cannot be found")
+
+    def _held_back(self, last: int) -> HeldBack:
+        generation = self._log.generation_of(last - 1)  # where the transaction is: *last* may begin the next one
+        generation.databases_at(last - 1)  # what that needs of earlier segments is known from here on
+        kept = Kept(self._directory)
+        try:
+            return HeldBack(kept, self._log.segment_of(last).held_by(kept), generation.databases_at)
+        except FileNotFoundError:
+            kept.close()
+            raise
 
     # --- Life -------------------------------------------------------------------------------------------------------
 

@@ -86,7 +86,10 @@ class RemovedKeys(_Question, frozen=True, array_like=True, tag=True):
 
 
 class Transactions(_Question, frozen=True, array_like=True, tag=True):
-    """Transactions from *start* on: behind it if it is a time, else with that one; `Log`."""
+    """Transactions from *start* on: behind it if it is a time, else with that one; `Log`.
+
+    *back*: those before *end*, or up to it if it is a time, newest first; *start* is then where they end.
+    """
 
     start: At | None
     """None: the oldest that is kept."""
@@ -96,6 +99,9 @@ class Transactions(_Question, frozen=True, array_like=True, tag=True):
     author: str | None = None
     """Only those of that user, or of that client's name or address."""
     database: int | None = None
+    back: bool = False
+    end: At | None = None
+    """None: the newest there is. Only of those that are read back."""
 
 
 class UndoOutlineOf(_Question, frozen=True, array_like=True, tag=True):
@@ -225,7 +231,7 @@ class LoggedTransaction(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Log(_Answer, frozen=True, array_like=True, tag=True):
-    """Oldest first, and the sequence number to go on from; None: that was all that is durable."""
+    """In the order that was asked for, and the sequence number to go on from, or before; None: that was all."""
 
     items: list[LoggedTransaction]
     following: int | None

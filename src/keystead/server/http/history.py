@@ -78,11 +78,11 @@ def get_deleted(request: Request) -> None:
 
 
 def get_transactions(request: Request) -> None:
-    """The log, in order."""
-    parameters = request.raw_parameters(("from", "prefix", "author", "count", "db"))
+    """The log, in order; with ?before= the newest first."""
+    parameters = request.raw_parameters(("from", "before", "prefix", "author", "count", "db"))
     args = [b"KS.LOG", b"COUNT", _count(parameters)]
-    args += _options(parameters, prefix=b"PREFIX", author=b"AUTHOR", db=b"DB", **{"from": b"FROM"})
-    _answer(request, args, _paged(request, parameters, "from"))
+    args += _options(parameters, prefix=b"PREFIX", author=b"AUTHOR", db=b"DB", before=b"BEFORE", **{"from": b"FROM"})
+    _answer(request, args, _paged(request, parameters, "before" if "before" in parameters else "from"))
 
 
 def list_keys_at(request: Request, parameters: Parameters, include: list[str], limit: int) -> None:
