@@ -1,4 +1,4 @@
-"""Reading the past: KS.HISTORY, KS.MOMENT, KS.GET, KS.KEYS, KS.DIFF, KS.DELETED, KS.LOG.
+"""Reading the past: KS.HISTORY, KS.MOMENT, KS.GET, KS.KEYS, KS.FOLDERS, KS.DIFF, KS.DELETED, KS.LOG.
 
 Each asks whoever answers questions about the past (`keystead.execution.historian`) and replies when it has. The answer
 has everything the client has done before, and nothing that is not durable. None may be queued by MULTI: a transaction
@@ -28,6 +28,8 @@ from keystead.engine.history.questions import (
     Differences,
     DifferencesBetween,
     Dropped,
+    Folders,
+    FoldersAt,
     Found,
     Gone,
     HistoryOf,
@@ -143,6 +145,36 @@ def ks_keys(
         }
 
     return _gather(session, question, "after", reply)
+
+
+@history_command(
+    "KS.FOLDERS AT moment DELIMITER delimiter [PREFIX prefix] [AFTER last-name] [COUNT count]",
+    key_specs=(),
+    complexity="O(N) where N is the number of keys at the moment, the first time; O(log N) for each folder later",
+    summary="Returns the keys of a moment folded into folders, with the number of keys in each.",
+)
+def ks_folders(
+    session: Session,
+    moment: bytes,
+    delimiter: bytes,
+    *,
+    prefix: bytes = b"",
+    after: bytes | None = None,
+    count: int = DEFAULT_COUNT,
+) -> bytes | Promise:
+    """Names in order, each with its number of keys; of a key beside the folders that is null."""
+    if not session.user.may_read_all:
+        raise CommandError("NOPERM a folder's number counts keys that this user may not read: use KS.KEYS")
+    if not delimiter:
+        raise CommandError("ERR the delimiter must not be empty")
+    at = moment_argument(session, moment)
+    question = FoldersAt(session.db.number, at, prefix, delimiter, after, _bounded(count))
+
+    def reply(answer: Folders) -> object:
+        items = [[name, keys] for name, keys in answer.items]
+        return {**_moment(answer.moment), b"total": answer.total, b"folders": items, b"next": answer.following}
+
+    return _ask(session, question, reply)
 
 
 @history_command(

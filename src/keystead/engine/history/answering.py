@@ -23,6 +23,8 @@ from keystead.engine.history.questions import (
     Differences,
     DifferencesBetween,
     Dropped,
+    Folders,
+    FoldersAt,
     Found,
     Gone,
     HistoryOf,
@@ -143,6 +145,14 @@ class Answerer:
             items.append(Item(key, bytes(value) if asked.values else b"", expires_at_ms))
         return Page(moment, items, None)
 
+    def _folders(self, past: Past, asked: FoldersAt) -> Folders:
+        moment = moment_of(past, asked.at)
+        found, total = past.folders_at(
+            asked.database, moment, asked.prefix, asked.delimiter, asked.after, asked.limit + 1
+        )
+        items = found[: asked.limit]
+        return Folders(moment, items, total, items[-1][0] if len(found) > len(items) else None)
+
     def _differences(self, past: Past, asked: DifferencesBetween) -> Differences:
         earlier, later = moment_of(past, asked.earlier), moment_of(past, asked.later)
         place = (asked.database, earlier, later, asked.prefix, asked.after)
@@ -222,6 +232,7 @@ _ANSWERS: Final[dict[type, Callable[[Answerer, Past, Any], Answer]]] = {
     HistoryOf: Answerer._changes,
     ValueAt: Answerer._value,
     KeysAt: Answerer._page,
+    FoldersAt: Answerer._folders,
     DifferencesBetween: Answerer._differences,
     RemovedKeys: Answerer._gone,
     Transactions: Answerer._log,

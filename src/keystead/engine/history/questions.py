@@ -65,6 +65,17 @@ class KeysAt(_Question, frozen=True, array_like=True, tag=True):
     values: bool = True
 
 
+class FoldersAt(_Question, frozen=True, array_like=True, tag=True):
+    """The keys at a moment that begin with *prefix*, folded at the delimiter, behind *after*; `Folders`."""
+
+    database: int
+    at: At
+    prefix: bytes
+    delimiter: bytes
+    after: bytes | None
+    limit: int
+
+
 class DifferencesBetween(_Question, frozen=True, array_like=True, tag=True):
     """Keys that begin with *prefix* and are not the same at two moments, behind *after*; `Differences`."""
 
@@ -123,6 +134,7 @@ Question: TypeAlias = (
     | HistoryOf
     | ValueAt
     | KeysAt
+    | FoldersAt
     | DifferencesBetween
     | RemovedKeys
     | Transactions
@@ -189,6 +201,16 @@ class Page(_Answer, frozen=True, array_like=True, tag=True):
     following: bytes | None
 
 
+class Folders(_Answer, frozen=True, array_like=True, tag=True):
+    """Folders with the numbers of their keys, and keys with None, in order; how many keys begin with the prefix; the
+    *after* of the next page; None: that was all."""
+
+    moment: Moment
+    items: list[tuple[bytes, int | None]]
+    total: int
+    following: bytes | None
+
+
 class Differences(_Answer, frozen=True, array_like=True, tag=True):
     """Some keys in order, and the *after* to go on with; None: that was all."""
 
@@ -252,7 +274,7 @@ class UndoStepsFound(_Answer, frozen=True, array_like=True, tag=True):
     following: tuple[int, bytes] | None
 
 
-Answer: TypeAlias = Found | Changes | Value | Page | Differences | Gone | Log | UndoOutlined | UndoStepsFound
+Answer: TypeAlias = Found | Changes | Value | Page | Folders | Differences | Gone | Log | UndoOutlined | UndoStepsFound
 
 
 class Dropped(_Answer, frozen=True, array_like=True, tag=True):

@@ -285,8 +285,6 @@ export const differences = (query) => json("GET", "/v1/diff", { query });
 export const deleted = (query) => json("GET", "/v1/deleted", { query });
 /** @param {Record<string, any>} query */
 export const transactions = (query) => json("GET", "/v1/transactions", { query });
-/** The number of the transaction that is the newest at *moment*. @param {number} db @param {string} moment @returns {Promise<number>} */
-export const sequenceAt = async (db, moment) => (await json("GET", "/v1/keys", { query: { db, at: moment, limit: 1 } })).at.sequence;
 
 /**
  * What was put back: `skipped` keys were changed since and left alone.

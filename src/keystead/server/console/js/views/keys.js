@@ -136,10 +136,11 @@ class KeysView {
     const moment = this._route.query.get("at");
     const onchange = () => this._changed();
     const isPositional = state.mode === "list" && state.session?.reads_all_keys && !moment;
-    const delimiter = state.mode === "tree" && !moment ? state.delimiter : null;
+    // A folder of the past has a number for who may read every key only: others are shown a list.
+    const delimiter = state.mode === "tree" && (!moment || state.session?.reads_all_keys) ? state.delimiter : null;
     this._model = isPositional ? new KeyList({ db: state.db, prefix, onchange }) : new KeyTree({ db: state.db, prefix, delimiter, moment, onchange });
     this._list = this._model instanceof KeyList ? this._makeList(this._model) : this._makeTree(this._model);
-    fill(this._moment, moment && showMoment(moment));
+    fill(this._moment, moment && showMoment(moment, state.mode === "tree" && !delimiter ? " You may not read every key, so they are shown as a list: a folder's number would count the others." : ""));
     fill(this._status, "Loading…");
     fill(this._listPlace, this._list.element);
   }
