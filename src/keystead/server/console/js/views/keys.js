@@ -135,10 +135,10 @@ class KeysView {
     const prefix = typedBytes(this._prefix);
     const moment = this._route.query.get("at");
     const onchange = () => this._changed();
-    const isPositional = state.mode === "list" && state.session?.reads_all_keys && !moment;
+    const isList = state.mode === "list" && !moment;
     // A folder of the past has a number for who may read every key only: others are shown a list.
     const delimiter = state.mode === "tree" && (!moment || state.session?.reads_all_keys) ? state.delimiter : null;
-    this._model = isPositional ? new KeyList({ db: state.db, prefix, onchange }) : new KeyTree({ db: state.db, prefix, delimiter, moment, onchange });
+    this._model = isList ? new KeyList({ db: state.db, prefix, hasPositions: Boolean(state.session?.reads_all_keys), onchange }) : new KeyTree({ db: state.db, prefix, delimiter, moment, onchange });
     this._list = this._model instanceof KeyList ? this._makeList(this._model) : this._makeTree(this._model);
     fill(this._moment, moment && showMoment(moment, state.mode === "tree" && !delimiter ? " You may not read every key, so they are shown as a list: a folder's number would count the others." : ""));
     fill(this._status, "Loading…");
@@ -147,19 +147,18 @@ class KeysView {
 
   _changed() {
     if (!this._list) return;
-    const { problem, total, isLoaded } = this._model;
+    const { problem, known, isAll, isLoaded } = this._model;
     if (problem && !isLoaded) {
       fill(this._status, el("span", { class: "trouble" }, problem.message));
       if (/** @type {any} */ (problem).status === 503) this._timer = setTimeout(() => this._start(), RETRY_MS);
       return;
     }
     this._list.count = this._model.count;
-    const number = total ?? this._model.count;
-    const what = this._prefix ? `${plural(number, "key")} beginning with ${shown(typedBytes(this._prefix), 40)}` : plural(number, "key");
+    const what = this._prefix ? `${plural(known, "key")} beginning with ${shown(typedBytes(this._prefix), 40)}` : plural(known, "key");
     const sorted = this._model instanceof KeyList && (this._model.sort.column !== "name" || this._model.sort.isDown);
-    fill(this._status, el("span", {}, total === null ? `${what} so far` : what), el("span", { class: "quiet" }, duration(this._model.tookMs / 1000)),
+    fill(this._status, el("span", {}, isAll ? what : `${what} so far`), el("span", { class: "quiet" }, duration(this._model.tookMs / 1000)),
       sorted && el("span", { class: "quiet" }, `sorted within each ${counted(KeyList.pageLength)}`));
-    if (number === 0) fill(this._status, this._prefix ? `No key begins with ${shown(typedBytes(this._prefix), 40)}.` : "There is no key in this database.");
+    if (known === 0 && isAll) fill(this._status, this._prefix ? `No key begins with ${shown(typedBytes(this._prefix), 40)}.` : "There is no key in this database.");
   }
 
   // --- the tree ---------------------------------------------------------------------------------------------------------
