@@ -9,12 +9,12 @@ TEST := .venv-test/bin
 DIR ?= ./keystead-data
 PORT ?= 7379
 HTTP_PORT ?= 7380
-# How often `make crash` kills the server; `make past` does it 200 times unless told otherwise.
+# How often `make crash` kills the server; `make past` does it 200 times unless told otherwise, `make failover` has 20 faults a kind.
 CYCLES ?= 10000
 # How often `make fuzz` runs the tests that draw their input.
 ROUNDS ?= 10
 
-.PHONY: help run test check unit fuzz wheel crash past bench docs lock clean
+.PHONY: help run test check unit fuzz wheel crash past failover bench docs lock clean
 
 help:  ## What can be made
 	@sed -n 's/^\([a-z]*\):.*## */  make \1\t/p' Makefile | expand -t 16
@@ -52,6 +52,12 @@ crash: .venv-test/ready wheel  ## Kill the server 10,000 times under load (CYCLE
 past: CYCLES = 200
 past: .venv-test/ready wheel  ## Kill the server CYCLES times while it is asked about the past, changed, undone, forgotten, backed up
 	cd tests && ../$(TEST)/python -m durability.past_loop --cycles $(CYCLES)
+
+failover: CYCLES = 20
+failover: .venv-test/ready wheel  ## Fail the nodes of a cluster CYCLES times under load: kill, pause, cut off, move slots
+	cd tests && ../$(TEST)/python -m failover.failover_loop --rounds $(CYCLES)
+	cd tests && ../$(TEST)/python -m failover.failover_loop --rounds $(CYCLES) --faults kill,pause --size 20000
+	cd tests && ../$(TEST)/python -m failover.failover_loop --rounds $(CYCLES) --faults cut,move,cut-off,lose-replica,stall
 
 bench: .venv-test/ready wheel  ## Measure against redis-server in the same run; results go to benchmarks/results/
 	@scripts/system-packages bench

@@ -1,4 +1,4 @@
-"""What tests share: one redis-server and one Keystead a session."""
+"""What tests share: one redis-server, one Keystead and one Redis Cluster a session."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from clusters import Cluster, running_cluster
 from executors import Stage, stage
 from http_door import HttpDoor
 from in_process import InProcessServer
@@ -45,6 +46,13 @@ def keystead_http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpDoor
     bounds = ("--maxmemory", "0", "--max-value-bytes", "512mb")
     with running(start_keystead_http(tmp_path_factory.mktemp("keystead_http") / "data", *bounds)) as server:
         yield HttpDoor(server)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A real cluster, three primaries with a replica each. Tests that break theirs make one of their own."""
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as servers:
+        yield servers
 
 
 @pytest.fixture

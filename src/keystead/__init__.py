@@ -14,9 +14,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from keystead.errors import (
+    ClusterUnavailable,
     CommandError,
     ConfigurationError,
     DamagedData,
+    DevelopmentClusterFailed,
     DirectoryUnusable,
     DiskFailure,
     DiskFull,
@@ -62,11 +64,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Change",
+    "ClusterUnavailable",
     "Codec",
     "CommandError",
     "ConfigurationError",
     "DamagedData",
     "Deleted",
+    "DevelopmentClusterFailed",
     "Difference",
     "DirectoryUnusable",
     "DiskFailure",

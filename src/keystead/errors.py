@@ -23,6 +23,8 @@
     │   └── UndoConflict                1   keys were changed since; names the first of them
     ├── ValueRefused                    1   a key or value of a wrong type or over the size limit
     ├── ServerUnreachable               1   connect() or a command line tool found no server
+    ├── ClusterUnavailable             69   a Redis or Valkey Cluster that cannot be served from; says why
+    ├── DevelopmentClusterFailed        1   a cluster to try things with could not be started
     └── CommandError                    1   a Redis error reply, such as "WRONGTYPE Operation against …"
 
 The figure is `exit_code`, the status with which the command line ends; it belongs to the class. Every constructor takes
@@ -229,6 +231,16 @@ class ValueRefused(KeysteadError):
 
 class ServerUnreachable(KeysteadError):
     """No server answers at the address, or what answers is not one."""
+
+
+class ClusterUnavailable(KeysteadError):
+    """A Redis or Valkey Cluster, or a node of it, that does not answer, is none, refuses the login, or misses slots."""
+
+    exit_code = 69
+
+
+class DevelopmentClusterFailed(KeysteadError):
+    """A cluster on this machine, to try things with, could not be started or changed; the text says why."""
 
 
 class CommandError(KeysteadError):

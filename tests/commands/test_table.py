@@ -34,7 +34,7 @@ def unwrapped(_: Command, run: Any) -> Any:
 
 def table_of(*names: bytes) -> Table:
     table = Table()
-    table.fill([REGISTRY[name] for name in names], unwrapped)
+    table.fill([REGISTRY[name] for name in names], runner, unwrapped)
     return table
 
 

@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from durability.linearizability import NEVER, UNKNOWN, Kind, Operation, Value
 from wire import Reply, SocketConnection, encode
@@ -24,6 +25,7 @@ COMMANDS: dict[Kind, Callable[[bytes, Value], tuple[bytes, ...]]] = {
 }
 MIX: list[Kind] = ["get"] * 8 + ["set"] * 4 + ["incr"] * 4 + ["delete", "setnx", "getset"]
 WITH_ARGUMENT = ("set", "setnx", "getset")
+NOT_EXECUTED: Any = "not executed"
 
 
 class RecordingClient(threading.Thread):
@@ -32,6 +34,8 @@ class RecordingClient(threading.Thread):
     Numbers it writes are unique (below a base of its own, steps of a thousand for the increments between), so that a
     value read tells who wrote it.
     """
+
+    mix = MIX
 
     def __init__(
         self,
@@ -57,8 +61,8 @@ class RecordingClient(threading.Thread):
             self._connection.close()
 
     def _step(self) -> bool:
-        """One operation; False when its outcome is unknown, which ends this client."""
-        kind = self._rng.choice(MIX)
+        """One operation; False when the connection ended, which ends this client."""
+        kind = self._rng.choice(self.mix)
         key = self._rng.choice(self._keys)
         argument = None
         if kind in WITH_ARGUMENT:
@@ -71,11 +75,15 @@ class RecordingClient(threading.Thread):
             reply = self._connection.receive()
         except OSError:
             reply = Reply("closed", None)
-        lost = reply.kind == "closed"
-        returned_at = NEVER if lost else time.monotonic_ns()
-        result = UNKNOWN if lost else understood(kind, reply)
-        self.history.append(Operation(key, kind, argument, result, called_at, returned_at, self.name))
-        return not lost
+        result = self._result(kind, reply)
+        returned_at = NEVER if result is UNKNOWN else time.monotonic_ns()
+        if result is not NOT_EXECUTED:
+            self.history.append(Operation(key, kind, argument, result, called_at, returned_at, self.name))
+        return reply.kind != "closed"
+
+    def _result(self, kind: Kind, reply: Reply) -> Value:
+        """What the checker is told: the model's result, UNKNOWN, or NOT_EXECUTED for what need not be recorded."""
+        return UNKNOWN if reply.kind == "closed" else understood(kind, reply)
 
 
 def understood(kind: Kind, reply: Reply) -> Value:

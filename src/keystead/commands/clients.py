@@ -126,7 +126,7 @@ def client_type(session: Session) -> str:
 
 def describe(session: Session) -> bytes:
     """A line of CLIENT LIST. Fields of Redis about which nothing is known here are left out."""
-    now_ms = session.engine.clock.now_ms
+    now_ms = session.executor.clock.now_ms
     input_bytes, output_bytes = session.peer.buffer_sizes()
     queued = session.queued
     fields: dict[str, object] = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from keystead.commands.declaration import command
+from keystead.commands.placement import NO_PAST
 from keystead.errors import CommandError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @command(
     "KS.FORGET key [key ...]",
     group="history",
+    cluster=NO_PAST,
     since="0.1.0",
     flags="write admin noscript no_async_loading no_multi",
     keys="RM DELETE",
@@ -29,15 +31,15 @@ if TYPE_CHECKING:
 )
 def ks_forget(session: Session, keys: list[bytes]) -> bytes | Promise:
     """Answers when the files that had them are gone and the directory is synced."""
-    executor = session.executor
+    local = session.local
 
     def start(done: Callable[[bytes | CommandError], None]) -> None:
         def encoded(outcome: Forgotten | CommandError) -> None:
             done(outcome if isinstance(outcome, CommandError) else session.encode(_map(outcome)))
 
-        executor.forget(session, keys, encoded)
+        local.forget(session, keys, encoded)
 
-    return executor.eventually([b"KS.FORGET", *keys], start)
+    return local.eventually([b"KS.FORGET", *keys], start)
 
 
 def _map(forgotten: Forgotten) -> dict[bytes, object]:

@@ -19,6 +19,7 @@ import msgspec
 from keystead.commands.declaration import command
 from keystead.commands.moments import NotAMoment, iso, read_moment
 from keystead.commands.numbers import positive
+from keystead.commands.placement import NO_PAST
 from keystead.engine.history import questions
 from keystead.engine.history.answering import MOST_BYTES
 from keystead.engine.history.answers import Behind, Difference, Moment, Removed
@@ -63,6 +64,7 @@ MOST_COUNT: Final = 1_000
 history_command = partial(
     command,
     group="history",
+    cluster=NO_PAST,
     since="0.1.0",
     flags="readonly noscript no_multi",
     acl="keyspace",
@@ -264,7 +266,7 @@ def ks_log(
 
 def _ask(session: Session, question: questions.Question, reply: Callable[[Any], object]) -> bytes | Promise:
     """One question, and its reply."""
-    executor = session.executor
+    executor = session.local
     calling_off: list[CallOff] = []
 
     def start(done: Done) -> None:
@@ -285,7 +287,7 @@ def _gather(
 ) -> bytes | Promise:
     """A page: *question* is asked, from one place to the next, until enough is found that may be shown. *place* is the
     field that says where it goes on."""
-    executor = session.executor
+    executor = session.local
     gathering = _Gathering(session, question.limit, back=place == "end")
     calling_off: list[CallOff] = []
 

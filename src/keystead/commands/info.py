@@ -22,6 +22,7 @@ from keystead.commands.declaration import command
 
 if TYPE_CHECKING:
     from keystead.engine.keyspace import Keyspace
+    from keystead.execution.executor import Executor
     from keystead.execution.local import LocalExecutor
     from keystead.execution.session import Session
 
@@ -31,7 +32,7 @@ HOUSEKEEPINGS_A_SECOND = 10
 RUN_ID = secrets.token_hex(20)
 
 
-def server_section(executor: LocalExecutor) -> Fields:
+def server_section(executor: Executor) -> Fields:
     uptime_s = int(time.time() - executor.started_at_s)
     system = os.uname()
     return {
@@ -54,7 +55,7 @@ def server_section(executor: LocalExecutor) -> Fields:
     }
 
 
-def clients_section(executor: LocalExecutor) -> Fields:
+def clients_section(executor: Executor) -> Fields:
     sessions = executor.sessions.values()
     buffered = [session.peer.buffer_sizes() for session in sessions]
     return {
@@ -162,6 +163,18 @@ def history_section(executor: LocalExecutor) -> Fields:
 
 def stats_section(executor: LocalExecutor) -> Fields:
     statistics = executor.statistics
+    return stats_fields(
+        executor,
+        expired_keys=executor.engine.expired_keys - statistics.expired_before,
+        evicted_keys=0,
+        hits=statistics.keyspace_hits,
+        misses=statistics.keyspace_misses,
+    )
+
+
+def stats_fields(executor: Executor, *, expired_keys: int, evicted_keys: int, hits: int, misses: int) -> Fields:
+    """The section, with figures of the data from whoever has it."""
+    statistics = executor.statistics
     return {
         "total_connections_received": statistics.connections_received,
         "total_commands_processed": statistics.commands_processed,
@@ -175,10 +188,10 @@ def stats_section(executor: LocalExecutor) -> Fields:
         },
         "client_query_buffer_limit_disconnections": statistics.query_buffer_disconnections,
         "client_output_buffer_limit_disconnections": statistics.output_buffer_disconnections,
-        "expired_keys": executor.engine.expired_keys - statistics.expired_before,
-        "evicted_keys": 0,
-        "keyspace_hits": statistics.keyspace_hits,
-        "keyspace_misses": statistics.keyspace_misses,
+        "expired_keys": expired_keys,
+        "evicted_keys": evicted_keys,
+        "keyspace_hits": hits,
+        "keyspace_misses": misses,
         "pubsub_channels": 0,
         "pubsub_patterns": 0,
         "latest_fork_usec": 0,
@@ -201,7 +214,7 @@ def replication_section(executor: LocalExecutor) -> Fields:
     }
 
 
-def cpu_section(executor: LocalExecutor) -> Fields:
+def cpu_section(executor: Executor) -> Fields:
     own = resource.getrusage(resource.RUSAGE_SELF)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
@@ -212,11 +225,11 @@ def cpu_section(executor: LocalExecutor) -> Fields:
     }
 
 
-def modules_section(executor: LocalExecutor) -> Fields:
+def modules_section(executor: Executor) -> Fields:
     return {}
 
 
-def commandstats_section(executor: LocalExecutor) -> Fields:
+def commandstats_section(executor: Executor) -> Fields:
     fields: Fields = {}
     for name, times in executor.call_times.by_name.items():
         if times.calls or times.rejected:
@@ -228,7 +241,7 @@ def commandstats_section(executor: LocalExecutor) -> Fields:
     return fields
 
 
-def errorstats_section(executor: LocalExecutor) -> Fields:
+def errorstats_section(executor: Executor) -> Fields:
     errors = executor.statistics.errors
     return {f"errorstat_{prefix}": f"count={count}" for prefix, count in sorted(errors.items())}
 
@@ -236,7 +249,7 @@ def errorstats_section(executor: LocalExecutor) -> Fields:
 PERCENTILES = (50.0, 99.0, 99.9)
 
 
-def latencystats_section(executor: LocalExecutor) -> Fields:
+def latencystats_section(executor: Executor) -> Fields:
     fields: Fields = {}
     for name, times in executor.call_times.by_name.items():
         if times.calls:
@@ -245,7 +258,7 @@ def latencystats_section(executor: LocalExecutor) -> Fields:
     return fields
 
 
-def cluster_section(executor: LocalExecutor) -> Fields:
+def cluster_section(executor: Executor) -> Fields:
     return {"cluster_enabled": 0}
 
 
@@ -299,12 +312,13 @@ DEFAULT = tuple(name for name in SECTIONS if name not in ("commandstats", "laten
     acl="dangerous",
     reads="nothing",
     hints="nondeterministic_output request_policy:all_shards response_policy:special",
+    cluster="own",
     history=(("7.0.0", "Added support for taking multiple section arguments."),),
     summary="Returns information and statistics about the server.",
 )
 def info(session: Session, names: list[bytes]) -> resp.Verbatim:
     chosen = {section for name in names or [b"default"] for section in _sections(name)}
-    texts = [_render(title, section(session.executor)) for name, (title, section) in SECTIONS.items() if name in chosen]
+    texts = [_render(title, section(session.local)) for name, (title, section) in SECTIONS.items() if name in chosen]
     return resp.Verbatim("\r\n".join(texts).encode("utf-8", "surrogateescape"))
 
 

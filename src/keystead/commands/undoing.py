@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from keystead.commands.declaration import command
 from keystead.commands.history import failure_of, moment_argument
 from keystead.commands.numbers import positive
+from keystead.commands.placement import NO_PAST
 from keystead.engine.history.questions import NotYet
 from keystead.errors import CommandError, UndoConflict
 
@@ -25,6 +26,7 @@ NAMED: Final = 10
 @command(
     "KS.UNDO sequence [REFUSE | LIST | SKIP | FORCE]",
     group="history",
+    cluster=NO_PAST,
     since="0.1.0",
     flags="write denyoom noscript no_multi",
     acl="keyspace dangerous",
@@ -52,7 +54,7 @@ def ks_undo(
     conflicts: Conflicts = "skip" if skip else "force" if force else "refuse"
 
     def start(done: Callable[[bytes | CommandError], None]) -> None:
-        session.executor.undo(session, sequence, conflicts, _explain_undo, _told(session, done, listed=list_))
+        session.local.undo(session, sequence, conflicts, _explain_undo, _told(session, done, listed=list_))
 
     return session.executor.eventually([b"KS.UNDO"], start)
 
@@ -60,6 +62,7 @@ def ks_undo(
 @command(
     "KS.RESTORE key <AT moment | LAST>",
     group="history",
+    cluster=NO_PAST,
     since="0.1.0",
     flags="write denyoom noscript no_multi",
     keys="RW UPDATE",
@@ -73,7 +76,7 @@ def ks_restore(session: Session, key: bytes, *, at: bytes | None = None, last: b
     moment = None if at is None else moment_argument(session, at)
 
     def start(done: Callable[[bytes | CommandError], None]) -> None:
-        session.executor.restore(session, key, moment, _explain, _told(session, done))
+        session.local.restore(session, key, moment, _explain, _told(session, done))
 
     return session.executor.eventually([b"KS.RESTORE", key], start)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from keystead.config.values import (
+    Addresses,
     Choice,
     Directory,
     FileMode,
@@ -22,6 +23,7 @@ from keystead.config.values import (
     Integer,
     Kind,
     MemoryLimit,
+    Milliseconds,
     Names,
     Seconds,
     Size,
@@ -381,6 +383,84 @@ class Settings:
     )
     output_buffer_soft_s: int = _setting(
         "output-buffer-soft-time", Seconds(), "30s", "See output-buffer-soft.", group="Limits", reloadable=True
+    )
+
+    # --- cluster
+    cluster: tuple[tuple[str, int], ...] = _setting(
+        "cluster",
+        Addresses(),
+        "",
+        "Serve a Redis or Valkey Cluster instead of a data directory: addresses of some of its nodes, separated by "
+        "commas. The others are found through them. dir is then only where the file of users is.",
+        group="Cluster",
+    )
+    cluster_username: str = _setting(
+        "cluster-username",
+        Text(),
+        "",
+        "The user of the nodes that Keystead logs in as; empty: default.",
+        group="Cluster",
+    )
+    cluster_password: str = _setting(
+        "cluster-password",
+        Text(),
+        "",
+        "That user's password; none when empty. Prefer the file: a command line is public.",
+        group="Cluster",
+        secret=True,
+    )
+    cluster_tls: bool = _setting("cluster-tls", YesNo(), "no", "Speak TLS to the nodes.", group="Cluster")
+    cluster_tls_ca_cert_file: Path | None = _setting(
+        "cluster-tls-ca-cert-file",
+        FilePath(),
+        "",
+        "Certificates (PEM) of the authorities by which the nodes' certificates are believed; the machine's own when "
+        "not set.",
+        group="Cluster",
+    )
+    cluster_tls_cert_file: Path | None = _setting(
+        "cluster-tls-cert-file",
+        FilePath(),
+        "",
+        "Keystead's certificate (PEM) for nodes that ask for one; none when not set.",
+        group="Cluster",
+    )
+    cluster_tls_key_file: Path | None = _setting(
+        "cluster-tls-key-file",
+        FilePath(),
+        "",
+        "That certificate's private key (PEM); when not set it is in cluster-tls-cert-file.",
+        group="Cluster",
+    )
+    cluster_tls_check_hostname: bool = _setting(
+        "cluster-tls-check-hostname",
+        YesNo(),
+        "yes",
+        "Whether a node's certificate must name the address by which the cluster knows the node.",
+        group="Cluster",
+    )
+    cluster_acknowledge: Literal["replicated", "async"] = _setting(
+        "cluster-acknowledge",
+        Choice("replicated", "async"),
+        "replicated",
+        "When a write is acknowledged: when its primary and at least one replica have it, or when its primary has it, "
+        "which loses writes when a primary fails.",
+        group="Cluster",
+    )
+    cluster_wait_timeout_ms: int = _setting(
+        "cluster-wait-timeout",
+        Milliseconds(),
+        "1s",
+        "How long a replica may take to confirm a write; after that its outcome is unknown, and the client is told so.",
+        group="Cluster",
+    )
+    cluster_timeout_ms: int = _setting(
+        "cluster-timeout",
+        Milliseconds(),
+        "5s",
+        "How long a command is kept while the cluster cannot take it, as during a failover, and how long a node may "
+        "be silent before its connections are cut.",
+        group="Cluster",
     )
 
     # --- watching it work

@@ -68,6 +68,20 @@ def _check_together(settings: Settings) -> None:
             f"tls-auth-clients {settings.tls_auth_clients} needs tls-ca-cert-file, the authorities to believe"
         )
 
+    _check_cluster(settings)
+
+
+def _check_cluster(settings: Settings) -> None:
+    if not settings.cluster:
+        for setting in declared().values():
+            value = getattr(settings, setting.attribute)
+            if setting.group == "Cluster" and value != setting.kind.parse(setting.default):
+                raise ConfigurationError(f"{setting.name} is set, but no cluster that it could be about")
+    elif not settings.cluster_tls and (settings.cluster_tls_ca_cert_file or settings.cluster_tls_cert_file):
+        raise ConfigurationError("certificates for the cluster are set, but cluster-tls is not yes")
+    elif settings.cluster_tls_key_file and not settings.cluster_tls_cert_file:
+        raise ConfigurationError("cluster-tls-key-file is set, but no cluster-tls-cert-file that it belongs to")
+
 
 def suggestion(name: str, candidates: Iterable[str], before: str = "") -> str:
     """The end of a message about an unknown name: "; did you mean --port?", or nothing."""

@@ -105,6 +105,20 @@ class Seconds:
         return str(value)
 
 
+class Milliseconds(Seconds):
+    """A length of time that may be shorter than a second: 250ms; without a unit it is seconds, as everywhere."""
+
+    def parse(self, text: str) -> int:
+        match = re.fullmatch(r"([0-9]{1,10})ms", text, re.IGNORECASE)
+        value = int(match[1]) if match else super().parse(text) * 1000
+        if not 0 < value < 1 << 31:
+            raise ValueError(f"argument must be between 1ms and {(1 << 31) - 1}ms")
+        return value
+
+    def config_get(self, value: int) -> str:
+        return f"{value}ms"
+
+
 class YesNo:
     placeholder = "yes|no"
 
@@ -199,6 +213,29 @@ class Names:
 
     def config_get(self, value: tuple[str, ...]) -> str:
         return " ".join(value)
+
+
+class Addresses:
+    """Any number of machines and ports, separated by commas or spaces: `10.0.0.1:6379`, `[::1]:6379`, `node-1:6379`."""
+
+    placeholder = "HOST:PORT"
+
+    def parse(self, text: str) -> tuple[tuple[str, int], ...]:
+        return tuple(self._address(each) for each in text.replace(",", " ").split())
+
+    @staticmethod
+    def _address(text: str) -> tuple[str, int]:
+        host, _, port = text.rpartition(":")
+        is_bracketed = host.startswith("[") and host.endswith("]")
+        name = host[1:-1] if is_bracketed else host
+        if not name or (":" in name and not is_bracketed) or not re.fullmatch(r"[0-9]{1,5}", port):
+            raise ValueError("argument must be addresses with ports, such as 10.0.0.1:6379 or [::1]:6379")
+        if not 0 < int(port) < 1 << 16:
+            raise ValueError("argument must have ports between 1 and 65535")
+        return name, int(port)
+
+    def config_get(self, value: tuple[tuple[str, int], ...]) -> str:
+        return " ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in value)
 
 
 class FileMode:

@@ -150,7 +150,7 @@ class Batch:
             engine.end_group(start)
 
     def _run_all(self) -> None:
-        executor = self._session.executor
+        executor = self._session.local
         self.replies = [executor.execute_in_transaction(self._session, args) for args, _ in self._steps]
         executor.statistics.commands_processed += len(self.replies)
 
@@ -176,7 +176,7 @@ class Batch:
             reason = step.condition.refuse(session.db.keyspace.get(step.condition.key))
             if reason is not None:
                 return Failure(index, reason, unmet=True)
-        reply = session.executor.execute_in_transaction(session, step.args)
+        reply = session.local.execute_in_transaction(session, step.args)
         session.statistics.commands_processed += 1
         if reply.startswith(b"-"):
             return Failure(index, reply[1:-2].decode("utf-8", "surrogateescape"), unmet=False)

@@ -14,7 +14,7 @@ from keystead.commands.table import Run
 from keystead.execution.promise import Promise
 
 if TYPE_CHECKING:
-    from keystead.execution.local import LocalExecutor, Timer
+    from keystead.execution.executor import Executor, Timer
     from keystead.execution.session import Session
 
 
@@ -30,7 +30,7 @@ class Postponed(NamedTuple):
 class Pauses:
     """Whether there is a pause, until when, of what."""
 
-    def __init__(self, executor: LocalExecutor) -> None:
+    def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._postponed: list[Postponed] = []
         self._timer: Timer | None = None

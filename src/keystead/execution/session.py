@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from keystead.commands.table import Table
     from keystead.engine.bindings import Database
     from keystead.engine.engine import Engine
+    from keystead.execution.executor import Executor
     from keystead.execution.local import LocalExecutor
     from keystead.execution.statistics import Statistics
     from keystead.execution.users import User
@@ -68,6 +69,7 @@ class Session:
         "last_command",
         "lib_name",
         "lib_ver",
+        "local",
         "must_wait",
         "name",
         "no_evict",
@@ -87,13 +89,16 @@ class Session:
         "watched",
     )
 
-    def __init__(self, session_id: int, executor: LocalExecutor, peer: Peer) -> None:
+    def __init__(self, session_id: int, executor: Executor, peer: Peer) -> None:
         self.id = session_id
         self.executor = executor
-        self.engine: Engine = executor.engine
+        self.engine: Engine
+        """What handlers of data work on; set where there is one, as `local` is."""
+        self.local: LocalExecutor
+        """The executor, for handlers that need more of it than all executors have."""
         self.statistics: Statistics = executor.statistics
         self.peer = peer
-        self.connected_ms = self.last_active_ms = executor.engine.clock.now_ms
+        self.connected_ms = self.last_active_ms = executor.clock.now_ms
         self.last_command: list[bytes] = []
         self.closing = False
         """The connection closes when what has been replied so far is written; nothing more is executed."""
@@ -117,7 +122,7 @@ class Session:
 
     def reset(self, *, authenticated: bool) -> None:
         """To the state of a new connection, as RESET does."""
-        self.db: Database = self.engine.databases[0]
+        self.db: Database = self.executor.first_database
         self.queued: list[list[bytes]] | None = None
         """Commands since MULTI; None outside of it."""
         self.queue_is_broken = False
@@ -163,10 +168,7 @@ class Session:
 
     def forget_watches(self) -> None:
         """UNWATCH."""
-        for database, key in self.watched:
-            database.keyspace.unwatch(key, self)
-        self.watched.clear()
-        self.dirty = False
+        self.executor.forget_watches(self)
 
     def wait_for(self, promise: Promise) -> None:
         """Nothing more of this client is executed until the promise is resolved."""

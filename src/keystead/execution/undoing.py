@@ -33,7 +33,7 @@ class _Denied(Exception):
 def undo_for(session: Session, sequence: int, conflicts: Conflicts, explain: Explain, done: Done) -> None:
     """Undo that transaction for the session. *done* is called when it has taken effect, or with the reason why not;
     *explain* makes an error of what the past said in place of an answer."""
-    executor = session.executor
+    executor = session.local
 
     def check(_database: int, key: bytes | None) -> None:
         args = [b"FLUSHDB"] if key is None else [b"KS.RESTORE", key, b"LAST"]
@@ -51,11 +51,11 @@ def undo_for(session: Session, sequence: int, conflicts: Conflicts, explain: Exp
 def restore_for(session: Session, key: bytes, at: At | None, explain: Explain, done: Done) -> None:
     """Give a key of the session's database the value and expiry that it had: at a moment, or, with None, last of all.
     *done* and *explain* as with `undo_for`."""
-    _drive(session, bring_back(session.executor.engine, session.db, key, at, session.author), explain, done)
+    _drive(session, bring_back(session.engine, session.db, key, at, session.author), explain, done)
 
 
 def _drive(session: Session, undoing: Undoing, explain: Explain, done: Done) -> None:
-    executor = session.executor
+    executor = session.local
 
     def go_on(outcome: Outcome | None) -> None:
         executor.engine.clock.refresh()

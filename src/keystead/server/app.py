@@ -1,8 +1,7 @@
-"""The composition root: settings → sockets → engine → executor → connections, and the order of start and stop.
+"""The composition root of a store: engine → executor → connections, and the order in which they start and stop.
 
-Start: bind (a taken port shows at once) → answer -LOADING → read the store → serve.
-Stop: accept no more → execute no more → last sync → last replies → close the store. After a disk failure nothing of
-the sort: no reply may leave any more.
+Beside the order that holds for every server (see process): the last sync comes before the last replies, and after a
+disk failure nothing of the sort: no reply may leave any more.
 """
 
 from __future__ import annotations
@@ -10,57 +9,42 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import resource
 import signal
-import socket
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import closing
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import uvloop
-
-from keystead.config import reread
 from keystead.engine.engine import Engine, Options
-from keystead.errors import ConfigurationError, DiskFailure
-from keystead.execution.access import Access
-from keystead.execution.acl_file import AclFile
+from keystead.errors import DiskFailure
 from keystead.execution.local import LocalExecutor
-from keystead.server import listeners
-from keystead.server.certificates import Certificates
 from keystead.server.clients import Clients
-from keystead.server.http.connection import Connection as HttpConnection
-from keystead.server.http.encrypted import HttpsConnection
-from keystead.server.http.server import HttpServer, Recovery
-from keystead.server.loading import LoadingConnection
-from keystead.server.operations_writer import OperationsWriter
+from keystead.server.http.lean import lean_routes
+from keystead.server.http.server import Readiness
+from keystead.server.http.store import Recovery, Store
+from keystead.server.loading import LOADING
 from keystead.server.past import PastProcesses
-from keystead.server.resp_server import Connection
+from keystead.server.process import HOUSEKEEPING_INTERVAL_S, Process, access_of, descriptors_for, run_process
 from keystead.server.sync_process import SyncProcess
-from keystead.server.systemd import ServiceManager
-from keystead.server.threads import Threads
-from keystead.server.tls import MOST_HANDSHAKES, Handshake, Handshakes, TlsConnection
 from keystead.server.turns import Turns
 
 if TYPE_CHECKING:
     from keystead.config.settings import Settings
     from keystead.engine.checkpoint import Progress
+    from keystead.server.certificates import Certificates
     from keystead.server.http.asgi import Application
     from keystead.server.http.server import RenderMetrics
     from keystead.server.listeners import Listener
+    from keystead.server.meters import Meters
 
 log = logging.getLogger("keystead.server")
 T = TypeVar("T")
 
-HOUSEKEEPING_INTERVAL_S = 0.1
 HOUSEKEEPING_BUDGET_MS = 2.0
 INDEXING_INTERVAL_S = 0.008
 INTERVAL_SYNC_S = 1.0
 LOADING_SLICE_S = 0.02
 """How long the store is read between two looks at the sockets."""
-SPARE_DESCRIPTORS = 64
-"""What the process opens beside its clients: log, listeners, pipes, libraries."""
 
 ShowProgress = Callable[[int, int], None]
 
@@ -76,34 +60,11 @@ def serve(
     of the settings again at SIGHUP. Raises PortTaken, any OpenError, ConfigurationError before serving; DiskFailure, at
     any time.
     """
-    listeners.refuse_strangers(settings, access_of(settings).requires_password)
-    certificates = Certificates(settings) if settings.tls_cert_file else None
-    allow_descriptors(descriptors_for(settings))
-    bound = listeners.bind(settings)
-    try:
-        loop = uvloop.new_event_loop()
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_until_complete(App(loop, settings, bound, certificates, show_progress, read_settings).run())
-        finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
-            asyncio.set_event_loop(None)
-    finally:
-        listeners.close(bound)
 
+    def make(loop: asyncio.AbstractEventLoop, bound: list[Listener], certificates: Certificates | None) -> App:
+        return App(loop, settings, bound, certificates, show_progress, read_settings)
 
-def allow_descriptors(clients: int) -> None:
-    """Raise the limit on open files so that so many clients fit, as far as the system lets us."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = clients + SPARE_DESCRIPTORS
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-        if allowed < wanted:
-            log.warning(
-                "the system allows %d open files: %d clients at a time fit", allowed, allowed - SPARE_DESCRIPTORS
-            )
+    run_process(settings, make, descriptors_for(settings))
 
 
 def engine_options(settings: Settings) -> Options:
@@ -117,26 +78,11 @@ def engine_options(settings: Settings) -> Options:
     )
 
 
-def descriptors_for(settings: Settings) -> int:
-    """How many connections there may be at a time."""
-    http = settings.http_max_connections if settings.http_port or settings.http_tls_port else 0
-    handshakes = MOST_HANDSHAKES if settings.tls_cert_file else 0
-    return settings.max_clients + http + handshakes
+class App(Process):
+    """One server of a store, from its first socket to its last sync."""
 
-
-def access_of(settings: Settings, threads: Threads | None = None) -> Access:
-    """The users that the settings and the ACL file have. ConfigurationError when the file makes no sense."""
-    path = settings.acl_path
-    return Access(settings.requirepass, file=AclFile(path) if path is not None else None, aside=threads)
-
-
-def _operations_writer(settings: Settings) -> OperationsWriter:
-    path = settings.operations_log_file
-    return OperationsWriter(path, text=path is None and settings.log_format == "text")
-
-
-class App:
-    """One server process, from its first socket to its last sync."""
+    early_reply = LOADING
+    farewell = "stopped; everything acknowledged is on disk"
 
     def __init__(
         self,
@@ -147,87 +93,18 @@ class App:
         show_progress: ShowProgress | None,
         read_settings: Callable[[], Settings] | None,
     ) -> None:
-        self._loop = loop
-        self._settings = settings
-        self._http = HttpServer(loop, settings, [*settings.hosts, *settings.http_hosts])
-        self._read = settings
-        """As the sources were when they were last read; CONFIG SET may have changed some since."""
-        self._read_settings = read_settings or (lambda: settings)
-        self._manager = ServiceManager()
-        self._operations = _operations_writer(settings)
-        self._listeners = bound
-        self._certificates = certificates
-        self._handshakes = Handshakes(loop, certificates) if certificates else None
+        super().__init__(loop, settings, bound, certificates, read_settings, lean_routes())
         self._show_progress = show_progress or _no_progress
-        self._stop = asyncio.Event()
         self._failure: DiskFailure | None = None
-        self._threads = Threads(loop)
-        self._early: set[LoadingConnection] = set()
-        self._loaded = False
         self._engine: Engine
         self._turns: Turns
         self._past: PastProcesses
-        self._clients: Clients
-
-    async def run(self) -> None:
-        """The life of the server."""
-        # Before the directory is locked, for the lock file tells others whom to send SIGHUP to.
-        for number, handler in self._signals().items():
-            self._loop.add_signal_handler(number, handler)
-        accepting = [await self._listen(listener) for listener in self._listeners]
-        try:
-            self._engine = Engine(str(self._settings.directory), engine_options(self._settings))
-            if await self._load():
-                helper = self._compose()
-                try:
-                    await self._serve()
-                    self._stop_accepting(accepting)
-                    await self._drain()
-                finally:
-                    self._past.close()
-                    helper.close()
-                    self._operations.close()
-                self._engine.close()
-        finally:
-            self._stop_accepting(accepting)
-            self._abort_all()
-            self._threads.close()
-        log.info("stopped; everything acknowledged is on disk")
-
-    # --- signals -----------------------------------------------------------------------------------------------------
+        self._helper: SyncProcess
+        self._recovery: Recovery
+        self._store: Store
 
     def _signals(self) -> dict[int, Callable[[], object]]:
-        return {
-            signal.SIGTERM: self._stop.set,
-            signal.SIGINT: self._stop.set,
-            signal.SIGHUP: self._reload,
-            signal.SIGUSR2: self._make_checkpoint,
-        }
-
-    def _reload(self) -> None:
-        """Read anew what may change while clients are served: settings, users, certificates, the operation log's file.
-
-        What is bad is logged and not taken; connections stay.
-        """
-        if not self._loaded:
-            return  # what is read will be fresh enough
-        self._manager.reloading()
-        try:
-            read = self._read_settings()
-        except ConfigurationError as reason:
-            log.error("the settings in use stay: %s", reason)
-        else:
-            settings, waiting = reread(self._settings, self._read, read)
-            self._read = read
-            if waiting:
-                log.warning("changed, but only from the next start on: %s", ", ".join(waiting))
-            self._clients.executor.apply(settings)
-        self._clients.executor.reload_users()
-        if self._certificates is not None:
-            self._certificates.reload(self._settings)
-        self._operations.reopen()
-        log.info("reloaded")
-        self._manager.ready(self._serving_status())
+        return super()._signals() | {signal.SIGUSR2: self._make_checkpoint}
 
     def _make_checkpoint(self) -> None:
         if self._loaded:
@@ -236,39 +113,16 @@ class App:
 
     # --- start -------------------------------------------------------------------------------------------------------
 
-    async def _listen(self, listener: Listener) -> asyncio.AbstractServer:
-        connect = self._connect_http if listener.protocol == "http" else self._connect
-        if listener.tls:
-            assert self._handshakes is not None
-            behind = self._connect_https if listener.protocol == "http" else self._connect_tls
-            connect = partial(Handshake, self._handshakes, behind)
-        backlog = self._settings.tcp_backlog
-        if listener.socket.family == socket.AF_UNIX:
-            return await self._loop.create_unix_server(connect, sock=listener.socket, backlog=backlog)
-        return await self._loop.create_server(connect, sock=listener.socket, backlog=backlog)
-
-    def _connect(self) -> asyncio.BaseProtocol:
-        return Connection(self._clients) if self._loaded else LoadingConnection(self._early)
-
-    def _connect_http(self) -> asyncio.BaseProtocol:
-        return HttpConnection(self._http)
-
-    def _connect_https(self, carrier: asyncio.Transport) -> asyncio.BaseProtocol:
-        return HttpsConnection(self._http, carrier)
-
-    def _connect_tls(self, carrier: asyncio.Transport) -> asyncio.BaseProtocol:
-        if self._loaded:
-            return TlsConnection(self._clients, carrier)
-        return LoadingConnection(self._early, lambda clients, parser: TlsConnection(clients, carrier, parser))
+    async def _open(self) -> bool:
+        self._engine = Engine(str(self._settings.directory), engine_options(self._settings))
+        return await self._load()
 
     async def _load(self) -> bool:
         """Read the store in slices, so that clients who come early get their answer; False when told to stop."""
         began_s = time.perf_counter()
         with closing(cast("Generator[Progress]", self._engine.load())) as loading:
             for progress in _in_slices(loading, LOADING_SLICE_S):
-                self._show_progress(progress.done, progress.total)
-                self._http.show_progress(progress.done, progress.total)
-                self._manager.loading(progress.done, progress.total)
+                self._tell_progress(progress.done, progress.total)
                 await asyncio.sleep(0)
                 if self._stop.is_set():
                     return False
@@ -276,17 +130,23 @@ class App:
         gc.freeze()  # what was loaded stays: no collection need look at it again
         keys = sum(len(database.keyspace) for database in self._engine.databases)
         took_s = time.perf_counter() - began_s
-        self._http.recovery = Recovery(time.time_ns() // 1_000_000, keys, round(took_s, 3), self._engine.torn_bytes)
+        self._recovery = Recovery(time.time_ns() // 1_000_000, keys, round(took_s, 3), self._engine.torn_bytes)
         log.info("read %d keys in %.2f s", keys, took_s)
         if self._engine.torn_bytes:
             log.warning("cut off %d bytes that were never acknowledged, kept in *.broken", self._engine.torn_bytes)
         return True
 
-    def _compose(self) -> SyncProcess:
+    def _tell_progress(self, done: int, total: int) -> None:
+        self._show_progress(done, total)
+        percent = int(100 * done / total) if total else 0
+        self._http.starting = Readiness("loading", f"The store is being read: {percent} %.", percent)
+        self._manager.loading(done, total)
+
+    def _compose(self) -> None:
         self._turns = Turns(self._loop, self._engine, self._fail)
-        helper = SyncProcess(self._loop, self._turns.synced, self._turns.fail)
-        helper.start()
-        self._turns.helper = helper
+        self._helper = SyncProcess(self._loop, self._turns.synced, self._turns.fail)
+        self._helper.start()
+        self._turns.helper = self._helper
         self._past = PastProcesses(self._loop, self._engine, self._turns)
         executor = LocalExecutor(
             self._engine,
@@ -301,74 +161,54 @@ class App:
         if self._settings.log_operations:
             self._operations.start()
         self._clients = Clients(self._loop, executor, self._turns)
-        self._loaded = True
-        for connection in list(self._early):
-            connection.become_ordinary(self._clients)
-        self._http.begin(self._clients, self._turns)
+        self._store = Store(
+            self._loop, executor, self._turns, self._recovery, self._settings.backup_places, self._http.now_s
+        )
+        self._http.begin(self._clients, self._turns, self._store)
         self._engine.maintenance.on_forgotten = self._forget
-        return helper
 
     def _forget(self) -> None:
         """Keys were erased from the files: nobody may tell of them from what was read before."""
-        self._http.feed.forget()
+        self._store.feed.forget()
         self._past.forget()
 
     def _apply(self, settings: Settings) -> None:
-        """CONFIG SET."""
-        self._settings = settings
         self._engine.configure(engine_options(settings))
         if settings.fsync == "never":
             self._turns.meters.forget_turns()
-        if settings.log_operations:
-            self._operations.start()
-        self._clients.apply_limits()
-        self._http.configure(settings)
+        super()._apply(settings)
         self._turns.schedule()  # who waits for the disk may no longer have to
-        logging.getLogger("keystead").setLevel(settings.log_level.upper())
 
-    async def _serve(self) -> None:
-        log.info("ready on %s", ", ".join(map(str, self._listeners)))
-        self._manager.ready(self._serving_status())
-        tasks = [self._housekeep(), self._sync_by_interval(), self._show_life()]
-        if any(listener.protocol == "http" for listener in self._listeners):
-            self._http.import_application(self._import_application)
-            tasks.append(self._index_keys())
-        running = [self._loop.create_task(task) for task in tasks]
-        await self._stop.wait()
-        for task in running:
-            task.cancel()
+    # --- serving -----------------------------------------------------------------------------------------------------
+
+    def _work(self) -> list[Coroutine[Any, Any, None]]:
+        return [self._sync_by_interval(), *([self._index_keys()] if self._listens_for_http else [])]
+
+    def _importing(self) -> Callable[[], tuple[Application, RenderMetrics]]:
+        return self._import_application
 
     def _import_application(self) -> tuple[Application, RenderMetrics]:
         from keystead.server.http import app
         from keystead.server.metrics_page import MetricsPage
 
-        executor, meters = self._clients.executor, self._turns.meters
-        page = MetricsPage(executor, meters, self._operations, self._handshakes, time.perf_counter)
-        return app.build(), page.render
-
-    def _serving_status(self) -> str:
-        return "serving on " + ", ".join(map(str, self._listeners))
-
-    async def _housekeep(self) -> None:
         meters = self._turns.meters
-        due_s = time.perf_counter() + HOUSEKEEPING_INTERVAL_S
-        while True:
-            await asyncio.sleep(HOUSEKEEPING_INTERVAL_S)
-            now_s = time.perf_counter()
-            self._loop.call_soon(self._measure_pass, now_s - due_s, now_s)
-            meters.durable_lag.observe(meters.lag_s(now_s))
-            try:
-                self._engine.housekeep(HOUSEKEEPING_BUDGET_MS)
-            except DiskFailure as failure:
-                self._turns.fail(failure)
-                return
-            self._turns.schedule_if_needed()
-            self._clients.enforce_limits()
-            self._http.enforce_deadlines()
-            due_s = time.perf_counter() + HOUSEKEEPING_INTERVAL_S
+        page = MetricsPage(self._store.executor, meters, self._operations, self._handshakes, time.perf_counter)
+        return app.build_for_store(), page.render
 
-    def _measure_pass(self, late_s: float, asked_s: float) -> None:
-        self._turns.meters.loop_turned(late_s, time.perf_counter() - asked_s)
+    @property
+    def _meters(self) -> Meters:
+        return self._turns.meters
+
+    def _keep_house(self) -> bool:
+        meters = self._turns.meters
+        meters.durable_lag.observe(meters.lag_s(time.perf_counter()))
+        try:
+            self._engine.housekeep(HOUSEKEEPING_BUDGET_MS)
+        except DiskFailure as failure:
+            self._turns.fail(failure)
+            return False
+        self._turns.schedule_if_needed()
+        return True
 
     async def _index_keys(self) -> None:
         """Build the index that lists keys in order, and let it be asked again soon after many keys have changed at
@@ -384,38 +224,25 @@ class App:
             if self._engine.options.fsync == "interval":
                 self._turns.sync_in_helper()
 
-    async def _show_life(self) -> None:
-        while self._manager.watchdog_s:
-            self._manager.alive()
-            await asyncio.sleep(self._manager.watchdog_s / 2)
-
     # --- stop --------------------------------------------------------------------------------------------------------
 
-    def _stop_accepting(self, accepting: list[asyncio.AbstractServer]) -> None:
-        listeners.remove_paths(self._listeners)
-        for server in accepting:
-            server.close()
-
-    async def _drain(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-        self._manager.stopping()
-        connections = list(self._clients.connections)
-        log.info("stopping; %d clients are connected", len(connections) + len(self._http.connections))
-        for connection in connections:
-            connection.stop_input()
-        self._http.stop()
+    async def _finish(self) -> None:
         while self._turns.syncing and self._failure is None:
             await asyncio.sleep(0.001)
         self._turns.end_now()
-        deadline_s = time.monotonic() + self._settings.shutdown_timeout_s
-        while self._has_clients() and self._failure is None and time.monotonic() < deadline_s:
-            await asyncio.sleep(0.005)
+
+    def _let_go(self) -> None:
+        if hasattr(self, "_past"):
+            self._past.close()
+        if hasattr(self, "_helper"):
+            self._helper.close()
+
+    async def _close(self) -> None:
+        self._engine.close()
+
+    def _check(self) -> None:
         if self._failure is not None:
             raise self._failure
-
-    def _has_clients(self) -> bool:
-        return bool(self._clients.connections or self._http.connections)
 
     def _fail(self, failure: DiskFailure) -> None:
         """What the disk holds is unknown. Not one more reply may leave: cut every connection in this very call."""
@@ -423,16 +250,6 @@ class App:
         log.critical("%s; stopping at once, because nothing more can be promised", failure)
         self._abort_all()
         self._stop.set()
-
-    def _abort_all(self) -> None:
-        for early in list(self._early):
-            early.abort()
-        self._http.abort()
-        if self._handshakes is not None:
-            self._handshakes.abort_all()
-        if hasattr(self, "_clients"):
-            for connection in list(self._clients.connections):
-                connection.kill()
 
 
 def _in_slices(steps: Iterator[T], seconds: float) -> Iterator[T]:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import asyncio
 
     from keystead.config.settings import Settings
-    from keystead.execution.local import LocalExecutor
+    from keystead.execution.executor import Executor
     from keystead.server.resp_server import Connection
-    from keystead.server.turns import Turns
+    from keystead.server.waiting import Holds
 
 MAX_CLIENTS_REACHED = resp.error("ERR max number of clients reached")
 DENIED = resp.error(
@@ -38,7 +38,7 @@ class Writer(Protocol):
 class Clients:
     """Everybody who is connected."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, executor: LocalExecutor, turns: Turns) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, executor: Executor, turns: Holds) -> None:
         self.loop = loop
         self.executor = executor
         self.turns = turns
@@ -96,7 +96,7 @@ class Clients:
         settings = self.executor.settings
         for connection in list(self.slow_readers):
             self._enforce_output_limit(connection, settings)
-        now_ms = self.executor.engine.clock.now_ms
+        now_ms = self.executor.clock.now_ms
         if settings.login_timeout_s:
             self._close_strangers(now_ms - settings.login_timeout_s * 1000)
         if settings.idle_timeout_s:

@@ -1,6 +1,6 @@
-"""What a client is told while the store is read from disk: -LOADING to every command, as Redis says it.
+"""What a client is told while the server starts: -LOADING to every command, as Redis says it.
 
-When the store is ready each of these connections becomes an ordinary one, with whatever it had begun to say.
+When what is behind is ready each of these connections becomes an ordinary one, with whatever it had begun to say.
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ LOADING = resp.error("LOADING Keystead is loading the dataset in memory")
 
 
 class LoadingConnection(asyncio.Protocol):
-    """One client that came too early. `waiting` is the set of all of them, `become` makes the ordinary connection."""
+    """One client that came too early. *waiting* is the set of all of them, *become* makes the ordinary connection,
+    *reply* is what it is told until then."""
 
     def __init__(
-        self, waiting: set[LoadingConnection], become: Callable[[Clients, RequestParser], Connection] = Connection
+        self,
+        waiting: set[LoadingConnection],
+        become: Callable[[Clients, RequestParser], Connection] = Connection,
+        reply: bytes = LOADING,
     ) -> None:
         self._waiting = waiting
         self._become = become
+        self._reply = reply
         self._parser = RequestParser(Limits(before_login=True))
         self._transport: asyncio.Transport
 
@@ -39,7 +44,7 @@ class LoadingConnection(asyncio.Protocol):
         """Refuse each command."""
         try:
             while self._parser.feed(data):
-                self._transport.write(LOADING)
+                self._transport.write(self._reply)
                 data = b""
         except ProtocolError as error:
             self._transport.write(resp.error(f"ERR {error.message}"))

@@ -24,6 +24,7 @@ from keystead import __version__
 
 if TYPE_CHECKING:
     from keystead.engine.maintenance import Maintenance
+    from keystead.execution.executor import Executor
     from keystead.execution.local import LocalExecutor
     from keystead.metrics import Histogram
     from keystead.server.meters import Meters
@@ -36,22 +37,20 @@ REFUSALS: Final = {"memory": "OOM", "disk": "MISCONF"}
 """Why writes may be refused, and the first word of the error then."""
 
 
-class MetricsPage(Collector):
-    """Everything about one server."""
+class ServerPage(Collector):
+    """What holds for every server. A subclass adds what it knows of the data."""
 
     def __init__(
         self,
-        executor: LocalExecutor,
+        executor: Executor,
         meters: Meters,
         operations: OperationsWriter,
         handshakes: Handshakes | None,
-        clock_s: Callable[[], float],
     ) -> None:
         self._executor = executor
         self._meters = meters
         self._operations = operations
         self._handshakes = handshakes
-        self._clock_s = clock_s
         self._process = ProcessCollector(registry=None)
 
     def render(self, accept: str) -> tuple[str, bytes]:
@@ -64,12 +63,15 @@ class MetricsPage(Collector):
         yield gauge("build_info", "The version, as labels.", {(__version__, platform.python_version()): 1}, _BUILD)
         yield from self._connections()
         yield from self._commands()
-        yield from self._data()
-        yield from self._durability()
-        yield from self._disk()
+        yield histogram("loop_lag_seconds", "How long input waited for its turn, sampled.", self._meters.loop_lag)
+        yield from self._behind()
         if self._handshakes is not None:
             yield from self._tls(self._handshakes)
         yield from self._process.collect()
+
+    def _behind(self) -> Iterator[Metric]:
+        """What is behind the doors."""
+        raise NotImplementedError
 
     def _connections(self) -> Iterator[Metric]:
         statistics = self._executor.statistics
@@ -91,10 +93,6 @@ class MetricsPage(Collector):
         yield labelled_counter("error_replies", "Errors answered, by first word.", "error", statistics.errors)
         answers = {str(status): number for status, number in statistics.http_answers.items()}
         yield labelled_counter("http_answers", "Answers over HTTP, by status.", "status", answers)
-        refused = {reason: statistics.errors[word] for reason, word in REFUSALS.items()}
-        yield labelled_counter("refused_writes", "Writes refused for want of room.", "reason", refused)
-        yield counter("keyspace_hits", "Reads of keys that existed.", statistics.keyspace_hits)
-        yield counter("keyspace_misses", "Reads of keys that did not exist.", statistics.keyspace_misses)
         dropped = self._operations.dropped
         yield counter("operations_log_dropped", "Lines of the operation log that nobody took in time.", dropped)
         times = {name: times for name, times in self._executor.call_times.by_name.items() if times.calls}
@@ -106,8 +104,41 @@ class MetricsPage(Collector):
             yield labelled_counter("command_failures", "Calls that ended in an error.", "command", failed)
             yield labelled_counter("command_seconds", "Time spent in each command.", "command", seconds)
 
+    def _tls(self, handshakes: Handshakes) -> Iterator[Metric]:
+        yield gauge("tls_handshakes", "Handshakes under way.", len(handshakes))
+        yield labelled_counter("tls_failed_handshakes", "Handshakes that failed.", "reason", handshakes.failures)
+
+
+class MetricsPage(ServerPage):
+    """Everything about the server of a store."""
+
+    def __init__(
+        self,
+        executor: LocalExecutor,
+        meters: Meters,
+        operations: OperationsWriter,
+        handshakes: Handshakes | None,
+        clock_s: Callable[[], float],
+    ) -> None:
+        super().__init__(executor, meters, operations, handshakes)
+        self._engine = executor.engine
+        self._clock_s = clock_s
+
+    def _behind(self) -> Iterator[Metric]:
+        yield from self._lookups()
+        yield from self._data()
+        yield from self._durability()
+        yield from self._disk()
+
+    def _lookups(self) -> Iterator[Metric]:
+        statistics = self._executor.statistics
+        refused = {reason: statistics.errors[word] for reason, word in REFUSALS.items()}
+        yield labelled_counter("refused_writes", "Writes refused for want of room.", "reason", refused)
+        yield counter("keyspace_hits", "Reads of keys that existed.", statistics.keyspace_hits)
+        yield counter("keyspace_misses", "Reads of keys that did not exist.", statistics.keyspace_misses)
+
     def _data(self) -> Iterator[Metric]:
-        engine = self._executor.engine
+        engine = self._engine
         keyspaces = {str(database.number): database.keyspace for database in engine.databases}
         shown = {number: keyspace for number, keyspace in keyspaces.items() if len(keyspace) or number == "0"}
         keys = {number: len(keyspace) for number, keyspace in shown.items()}
@@ -129,10 +160,9 @@ class MetricsPage(Collector):
         yield histogram("durable_lag_seconds", "Age of the oldest change not on disk, sampled.", meters.durable_lag)
         now = meters.lag_s(self._clock_s())
         yield gauge("durable_lag_now_seconds", "Age of the oldest change not on disk, now.", now)
-        yield histogram("loop_lag_seconds", "How long input waited for its turn, sampled.", meters.loop_lag)
 
     def _disk(self) -> Iterator[Metric]:
-        engine = self._executor.engine
+        engine = self._engine
         facts = engine.info()
         maintenance = engine.maintenance
         yield counter("log_bytes", "Position of the end of the log.", facts.log_position)
@@ -165,10 +195,6 @@ class MetricsPage(Collector):
         yield gauge("history_max_bytes", "history-max-bytes.", maintenance.retention.max_bytes)
         yield gauge("history_max_age_seconds", "history-max-age.", maintenance.retention.max_age_ms / 1000)
         yield gauge("forgetting", "Wishes to forget keys that are being fulfilled.", maintenance.forgetting)
-
-    def _tls(self, handshakes: Handshakes) -> Iterator[Metric]:
-        yield gauge("tls_handshakes", "Handshakes under way.", len(handshakes))
-        yield labelled_counter("tls_failed_handshakes", "Handshakes that failed.", "reason", handshakes.failures)
 
 
 _BUILD = ("version", "python")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from keystead.execution.local import LocalExecutor
@@ -17,6 +17,46 @@ if TYPE_CHECKING:
     from keystead.server.meters import Meters
 
 KEPT: Final = 600
+
+
+class Timed(Protocol):
+    """What every sample has."""
+
+    @property
+    def time_ms(self) -> int:
+        """Its end."""
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+    def __iter__(self) -> Any: ...
+
+
+S = TypeVar("S", bound=Timed)
+
+
+class Kept(Generic[S]):
+    """The samples of one server, oldest first. A subclass says what is in one, and takes it."""
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        """*fields*: the names of the figures of each."""
+        self.fields = fields
+        self.kept: deque[S] = deque(maxlen=KEPT)
+
+    def after(self, time_ms: int) -> list[S]:
+        """Those that ended after that moment."""
+        return [sample for sample in self.kept if sample.time_ms > time_ms]
+
+    def take(self, now_s: float) -> None:
+        """Add one, for the time since the last. *now_s* is monotonic."""
+        raise NotImplementedError
+
+
+AnySamples: TypeAlias = Kept[Any]
+
+
+def rates(before: Sequence[int], now: Sequence[int], took_s: float) -> list[float]:
+    """What counters grew by a second. After CONFIG RESETSTAT they begin at 0 again."""
+    return [round((count - was if count >= was else count) / took_s, 1) for was, count in zip(before, now, strict=True)]
 
 
 class Sample(NamedTuple):
@@ -48,27 +88,21 @@ class Sample(NamedTuple):
     """How long input waited for its turn: the longest that was seen."""
 
 
-class Samples:
-    """Samples of one server, oldest first."""
+class Samples(Kept[Sample]):
+    """Those of a store."""
 
     def __init__(self, executor: LocalExecutor, meters: Meters, now_s: float) -> None:
+        super().__init__(Sample._fields)
         self._executor = executor
         self._meters = meters
         self._at_s = now_s
         self._counters = self._read_counters()
         self._histograms = self._read_histograms()
-        self.kept: deque[Sample] = deque(maxlen=KEPT)
 
     def take(self, now_s: float) -> None:
-        """Add one, for the time since the last. *now_s* is monotonic."""
         took_s = max(now_s - self._at_s, 0.001)
         before, self._counters = self._counters, self._read_counters()
-        # After CONFIG RESETSTAT counters begin at 0 again.
-        rates = [
-            round((now - was if now >= was else now) / took_s, 1)
-            for was, now in zip(before, self._counters, strict=True)
-        ]
-        operations, hits, misses, errors, received, sent = rates
+        operations, hits, misses, errors, received, sent = rates(before, self._counters, took_s)
         seen_before, self._histograms = self._histograms, self._read_histograms()
         commit, fsync, durable_lag, loop_lag = (
             [now - was for was, now in zip(then, counts, strict=True)]
@@ -99,10 +133,6 @@ class Samples:
                 loop_lag_ms=quantile_ms(meters.loop_lag.bounds, loop_lag, 1.0),
             )
         )
-
-    def after(self, time_ms: int) -> list[Sample]:
-        """Those that ended after that moment."""
-        return [sample for sample in self.kept if sample.time_ms > time_ms]
 
     def _read_counters(self) -> tuple[int, ...]:
         statistics = self._executor.statistics

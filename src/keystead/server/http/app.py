@@ -1,7 +1,6 @@
 """The FastAPI application: every route that is not lean, and the OpenAPI document of them all.
 
-Imported in a thread after the store serves (see server), never with `keystead` or by the embedded store. A router joins
-by one line in `_routers`.
+Imported in a thread after the server serves (see server), never with `keystead` or by the embedded store.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import keystead
 from keystead.server.http import openapi
 from keystead.server.http.problems import Problem
 from keystead.server.http.requests import Request
+from keystead.server.http.routes import Routes
 
 
 def current(request: AsgiRequest) -> Request:
@@ -30,23 +30,26 @@ Current = Annotated[Request, Depends(current)]
 """Parameter of a route that needs the session."""
 
 
-def build() -> FastAPI:
-    """The application."""
-    application = FastAPI(title="Keystead", version=keystead.__version__, docs_url=None, redoc_url=None)
-    for router in _routers():
+def build_for_store() -> FastAPI:
+    """The application of a server whose routes are those of a store."""
+    from keystead.server.http import changes, export  # imported here, because they need what is above
+    from keystead.server.http.lean import lean_routes
+
+    return build(lean_routes(), [changes.router, export.router], openapi.DESCRIPTION)
+
+
+def build(lean: Routes, routers: list[APIRouter], description: str) -> FastAPI:
+    """The application that answers *routers*, and describes them and the *lean* ones."""
+    application = FastAPI(
+        title="Keystead", version=keystead.__version__, description=description, docs_url=None, redoc_url=None
+    )
+    for router in (openapi.router, *routers):
         application.include_router(router)
-    application.openapi = lambda: openapi.document(application)  # type: ignore[method-assign]
+    application.openapi = lambda: openapi.document(application, lean)  # type: ignore[method-assign]
     application.add_exception_handler(Problem, _problem)
     application.add_exception_handler(RequestValidationError, _invalid)
     application.add_exception_handler(HTTPException, _http_exception)
     return application
-
-
-def _routers() -> list[APIRouter]:
-    # Imported here, because they need what is above.
-    from keystead.server.http import changes, export
-
-    return [openapi.router, changes.router, export.router]
 
 
 def answer_of(problem: Problem) -> AsgiResponse:

@@ -17,6 +17,7 @@ from keystead.server.http import bodies
 from keystead.server.http.backups_document import COLLECTION, VERIFY
 from keystead.server.http.problems import Problem, sentence
 from keystead.server.http.routes import Endpoint, Route
+from keystead.server.http.store import store_of
 
 if TYPE_CHECKING:
     from keystead.server.http.requests import Request
@@ -37,8 +38,7 @@ def tell(request: Request) -> Response:
     with a later answer."""
     request.parameters(())
     request.check_may([b"INFO"])
-    server = request.connection.server
-    backups = server.backups
+    server, backups = request.connection.server, store_of(request).backups
     if backups.is_stale():
         server.run(backups.look())
     try:
@@ -67,8 +67,7 @@ def verify(request: Request) -> Response:
 def _begin(request: Request, name: str, deed: Callable[[Backups, str], Coroutine[Any, Any, None]]) -> Response:
     request.parameters(())
     request.check_may([b"BGSAVE"])
-    server = request.connection.server
-    backups = server.backups
+    server, backups = request.connection.server, store_of(request).backups
     wanted = bodies.decoded(request, _decode).place
     place = backups.allowed(wanted)
     if place is None:

@@ -20,6 +20,7 @@ from keystead.server.http.idempotency import HEADER
 from keystead.server.http.problems import Problem, problem_of_redis_error, unavailable
 from keystead.server.http.requests import whole_number
 from keystead.server.http.routes import Endpoint
+from keystead.server.http.store import store_of
 
 if TYPE_CHECKING:
     from keystead.engine.key_index import KeyIndex
@@ -84,7 +85,7 @@ async def _delete_at_once(request: Request, prefix: bytes, expected: int | None)
     finally:
         session.must_wait = True
         session.executor.operations.note(session, "DEL", started_ns, result=result)
-    request.calls.turns.schedule_if_needed()
+    store_of(request).turns.schedule_if_needed()
     return _told(deleted.keys, deleted.sequence)
 
 

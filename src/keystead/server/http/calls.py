@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from keystead.errors import DiskFailure
 
 if TYPE_CHECKING:
-    from keystead.execution.local import LocalExecutor
+    from keystead.execution.executor import Executor
     from keystead.execution.promise import Promise
     from keystead.execution.session import Session
-    from keystead.server.turns import Turns, Waiter
+    from keystead.server.turns import Waiter
+    from keystead.server.waiting import Holds
 
 T = TypeVar("T")
 Executed = Callable[[bytes], None]
@@ -28,7 +29,7 @@ Executed = Callable[[bytes], None]
 class Calls:
     """Executes commands for the sessions of HTTP connections."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, executor: LocalExecutor, turns: Turns) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, executor: Executor, turns: Holds) -> None:
         self._loop = loop
         self.executor = executor
         self.turns = turns

@@ -21,6 +21,7 @@ from keystead.server.http.app import Current
 from keystead.server.http.changes_document import DOCUMENT
 from keystead.server.http.problems import Problem
 from keystead.server.http.requests import Request, from_base64url
+from keystead.server.http.store import store_of
 
 if TYPE_CHECKING:
     from keystead.engine.engine import Engine
@@ -56,7 +57,7 @@ async def changes(request: Current) -> Response:
         values=cast("Values", values),
         may_read=lambda: _may_read(session),
     )
-    events = request.connection.server.feed.follow(follower, start)
+    events = store_of(request).feed.follow(follower, start)
     first = await anext(events)
     session.executor.operations.note(session, "CHANGES", began_ns)
     return EventStream(first, events)

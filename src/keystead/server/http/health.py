@@ -22,10 +22,7 @@ def readyz(request: Request) -> Response:
     request.parameters(())
     readiness = request.connection.server.readiness()
     if readiness.reason:
-        members: dict[str, object] = {"reason": readiness.reason}
-        if readiness.percent is not None:
-            members["percent"] = readiness.percent
-        raise unavailable(readiness.detail, members=members)
+        raise unavailable(readiness.detail, members={"reason": readiness.reason, **readiness.progress()})
     return Response(200, msgspec.json.encode({"status": "ready"}), b"application/json")
 
 

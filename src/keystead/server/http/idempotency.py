@@ -77,7 +77,7 @@ class Once:
     def __init__(self, request: Request, key: bytes) -> None:
         self._key = key
         self._session = request.session
-        self._answers = request.session.executor.first_answers
+        self._answers = request.session.local.first_answers
         self._fingerprint = fingerprint_of(request)
 
     @classmethod

@@ -19,6 +19,7 @@ from keystead.server.http.notation import text_of
 from keystead.server.http.problems import Problem, problem_of_redis_error, unavailable
 from keystead.server.http.requests import whole_number
 from keystead.server.http.routes import Endpoint, Route
+from keystead.server.http.store import store_of
 
 if TYPE_CHECKING:
     from keystead.engine.key_index import KeyIndex
@@ -101,7 +102,7 @@ async def memory(request: Request) -> Response:
     if refusal is not None:
         session.executor.operations.note(session, "SCAN", began_ns, result="NOPERM")
         raise problem_of_redis_error(refusal)
-    async with request.connection.server.long_reads:
+    async with store_of(request).long_reads:
         await _walk(request, prefix, usage)
     session.must_wait = True  # what was seen in memory is told when it is durable
     session.executor.operations.note(session, "SCAN", began_ns)

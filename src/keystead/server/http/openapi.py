@@ -16,10 +16,8 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-import keystead
-from keystead.server.http.lean import lean_routes
 from keystead.server.http.problems import Problem
-from keystead.server.http.routes import Route
+from keystead.server.http.routes import Route, Routes
 
 DESCRIPTION: Final = """\
 A durable key-value store: an answered write is on disk. The same store speaks the Redis protocol on another port.
@@ -106,13 +104,16 @@ def _assets() -> Path:
     return Path(spec.origin).parent / "static"
 
 
-def document(application: FastAPI) -> dict[str, Any]:
-    """The whole document."""
+def document(application: FastAPI, lean: Routes) -> dict[str, Any]:
+    """The whole document: of the application's routes and the *lean* ones."""
     if application.openapi_schema is None:
         found = get_openapi(
-            title="Keystead", version=keystead.__version__, description=DESCRIPTION, routes=application.routes
+            title=application.title,
+            version=application.version,
+            description=application.description,
+            routes=application.routes,
         )
-        for route in filter(_is_documented, lean_routes().all):
+        for route in filter(_is_documented, lean.all):
             found["paths"][route.template or route.path.decode()] = copy.deepcopy(dict(route.documentation))
         components = found.setdefault("components", {})
         components.setdefault("schemas", {})["Problem"] = PROBLEM

@@ -15,35 +15,35 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from email.utils import formatdate
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
-from keystead.server.backups import Backups
 from keystead.server.clients import DENIED
-from keystead.server.feed import Feed
 from keystead.server.http import cookies
 from keystead.server.http.authentication import Authentication
 from keystead.server.http.calls import Calls
 from keystead.server.http.guards import Guard
-from keystead.server.http.lean import lean_routes
 from keystead.server.http.problems import Problem, problem_of_redis_error, unavailable
 from keystead.server.http.routes import SAFE_METHODS
-from keystead.server.samples import Samples
-from keystead.server.verification import Verification
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from keystead.config.settings import Settings
-    from keystead.execution.local import LocalExecutor
+    from keystead.execution.batches import Failure, Step
+    from keystead.execution.executor import Executor
     from keystead.server.clients import Clients, Writer
     from keystead.server.http.asgi import Application
     from keystead.server.http.connection import Connection
     from keystead.server.http.requests import Request
-    from keystead.server.http.routes import Dialect
-    from keystead.server.turns import Turns
+    from keystead.server.http.responses import Response
+    from keystead.server.http.routes import Dialect, Routes
+    from keystead.server.http.transactions import Respond
+    from keystead.server.samples import AnySamples
+    from keystead.server.waiting import Holds
 
 log = logging.getLogger("keystead.http")
 
 DEADLINES_INTERVAL_S = 1.0
-MOST_LONG_READS = 2
 
 RenderMetrics: TypeAlias = Callable[[str], tuple[str, bytes]]
 """From an Accept header to (content type, text)."""
@@ -53,27 +53,49 @@ class Readiness(NamedTuple):
     """Whether everything is served, and why not."""
 
     reason: str
-    """"": ready. Else "loading", "disk-full", "out-of-memory" or "draining"."""
+    """"": ready. Else "loading", "disk-full", "out-of-memory", "cluster-down", "draining", …"""
     detail: str
     percent: int | None = None
+    """How much of the store has been read."""
+
+    def progress(self) -> dict[str, object]:
+        """Members of a problem document."""
+        return {} if self.percent is None else {"percent": self.percent}
 
 
-class Recovery(NamedTuple):
-    """What reading the store at the start has found."""
+READY: Final = Readiness("", "")
 
-    at_ms: int
-    """When it was done, in Unix time."""
-    keys: int
-    took_s: float
-    torn_bytes: int
-    """Cut off, because they were never acknowledged."""
+
+class Behind(Protocol):
+    """What is behind the doors: a store or a cluster. Routes of one kind find more in it (`store_of`, `cluster_of`)."""
+
+    @property
+    def samples(self) -> AnySamples:
+        """The last ten minutes."""
+
+    def readiness(self) -> Readiness:
+        """Whether everything is served."""
+
+    def choose_database(self, request: Request, number: int) -> None:
+        """Have this request's commands run in that database, 0 to 15. Problem when there is none."""
+
+    def execute_together(
+        self,
+        request: Request,
+        steps: Sequence[Step],
+        respond: Respond,
+        *,
+        all_or_nothing: bool,
+        fail: Callable[[Failure], Problem],
+    ) -> Response | None:
+        """Run *steps* as one and answer; see `transactions.execute`."""
 
 
 class HttpServer:
     """All HTTP connections of one server."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, settings: Settings, bound: list[str]) -> None:
-        """*bound* are the addresses listened on."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, settings: Settings, bound: list[str], routes: Routes) -> None:
+        """*bound* are the addresses listened on, *routes* the lean ones."""
         self.loop = loop
         self.settings = settings
         self._bound = bound
@@ -86,21 +108,15 @@ class HttpServer:
         self._date_s = 0
         self._deadlines_at_s = 0.0
         self.draining = False
-        self._loading: float | None = 0.0  # the share that has been read; None when it is all there
-        self.routes = lean_routes()
-        self.long_reads = asyncio.Semaphore(MOST_LONG_READS)
-        """For whatever reads many keys by slices: a few at a time, so that slices do not add up."""
+        self.starting: Readiness | None = Readiness("starting", "The server is starting.")
+        """How far the start has come; None once what is behind is there."""
+        self.routes = routes
         self._imported: asyncio.Future[tuple[Application, RenderMetrics]] = loop.create_future()
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: Clients
-        self.executor: LocalExecutor
+        self.executor: Executor
         self.calls: Calls
-        self.feed: Feed
-        self.samples: Samples
-        self.verification: Verification
-        self.backups: Backups
-        self.recovery: Recovery
-        """What reading the store at the start has found."""
+        self.behind: Behind
         self.authentication: Authentication
         """Finds out who asks."""
         self.configure(settings)
@@ -114,21 +130,14 @@ class HttpServer:
 
     # --- phases ------------------------------------------------------------------------------------------------------
 
-    def show_progress(self, done: int, total: int) -> None:
-        """So many bytes of the store have been read."""
-        self._loading = done / total if total else 0.0
-
-    def begin(self, clients: Clients, turns: Turns) -> None:
-        """The store is there: serve."""
+    def begin(self, clients: Clients, turns: Holds, behind: Behind) -> None:
+        """What is behind is there: serve."""
         self._clients = clients
         self.executor = clients.executor
-        self.verification = Verification(clients.executor.engine)
-        self.backups = Backups(clients.executor.engine, self.settings.backup_places)
-        self.samples = Samples(clients.executor, turns.meters, self.now_s)
+        self.behind = behind
         self.calls = Calls(self.loop, clients.executor, turns)
-        self.feed = Feed(self.loop, clients.executor.engine, turns.schedule)
         self.authentication = Authentication(clients.executor.access, monotonic)
-        self._loading = None
+        self.starting = None
         for connection in self.connections:
             connection.begin_session(self.executor.open_session(connection))
 
@@ -168,14 +177,7 @@ class HttpServer:
         """Whether reads and writes are served."""
         if self.draining:
             return Readiness("draining", "The server is stopping.")
-        if self._loading is not None:
-            percent = int(100 * self._loading)
-            return Readiness("loading", f"The store is being read: {percent} %.", percent)
-        refusal = self.executor.engine.refusal
-        if refusal is None:
-            return Readiness("", "")
-        reason = "out-of-memory" if refusal.startswith("OOM") else "disk-full"
-        return Readiness(reason, refusal.partition(" ")[2])
+        return self.starting or self.behind.readiness()
 
     # --- connections -------------------------------------------------------------------------------------------------
 
@@ -184,7 +186,7 @@ class HttpServer:
         self.connections.add(connection)
         self._by_address[connection.host] += 1
         settings = self.settings
-        if self._loading is None:
+        if self.starting is None:
             connection.begin_session(self.executor.open_session(connection))
         if len(self.connections) > settings.http_max_connections:
             return unavailable("So many HTTP connections as http-max-connections allows are open.")
@@ -196,7 +198,7 @@ class HttpServer:
         return None
 
     def _asks_for_password(self) -> bool:
-        if self._loading is None:
+        if self.starting is None:
             return self.executor.access.requires_password
         return bool(self.settings.requirepass)
 
@@ -216,7 +218,7 @@ class HttpServer:
         self._tell_time()
         if self.now_s - self._deadlines_at_s >= DEADLINES_INTERVAL_S:
             self._deadlines_at_s = self.now_s
-            self.samples.take(self.now_s)
+            self.behind.samples.take(self.now_s)
             for connection in list(self.connections):
                 connection.check_deadline(self.now_s)
 
@@ -250,7 +252,7 @@ class HttpServer:
     def is_known(self, request: Request) -> bool:
         """Whether it is clear at once who asks, as it mostly is; if not, `authenticate` finds it out."""
         headers = request.headers
-        if self._loading is not None or b"authorization" in headers or b"cookie" in headers:
+        if self.starting is not None or b"authorization" in headers or b"cookie" in headers:
             return False
         endpoint = request.endpoint
         if endpoint is not None and (endpoint.dialect is not None or not endpoint.needs_login or not endpoint.asks_who):
@@ -263,9 +265,8 @@ class HttpServer:
         endpoint = request.endpoint
         if endpoint is not None and not endpoint.needs_login:
             checked(None)
-        elif self._loading is not None:
-            percent = int(100 * self._loading)
-            checked(unavailable(f"The store is being read: {percent} %.", members={"percent": percent}))
+        elif self.starting is not None:
+            checked(unavailable(self.starting.detail, members=self.starting.progress()))
         else:
             if cookies.secret_in(request) is not None:
                 self.guard.check_site(request, "it was let in by a cookie")
@@ -288,7 +289,7 @@ class HttpServer:
         endpoint = request.endpoint
         if b"db=" in request.query and (endpoint is None or endpoint.dialect is None):
             number = _database_number(request.query)
-        request.session.db = self.executor.engine.databases[number]
+        self.behind.choose_database(request, number)
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine as a task of its own; what it raises is logged."""
@@ -308,7 +309,7 @@ class HttpServer:
 
     def flush(self) -> None:
         """Write what has been posted."""
-        if self._loading is None:
+        if self.starting is None:
             self._clients.flush()
 
 

@@ -5,7 +5,8 @@ Column by column, which is a third as long as row by row. Must not know: where t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_type_hints
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from keystead.server.http import bodies
 from keystead.server.http.requests import whole_number
@@ -23,13 +24,13 @@ MAX_TIME_MS = (1 << 53) - 1
 def statistics(request: Request) -> Response:
     """The samples, newest last."""
     since_ms = whole_number(request.raw_parameters(("since",)), "since", 0, 0, MAX_TIME_MS)
-    server = request.connection.server
-    kept = server.samples.kept
-    columns = list(zip(*server.samples.after(since_ms), strict=True)) or [()] * len(Sample._fields)
+    samples = request.connection.server.behind.samples
+    kept, fields = samples.kept, samples.fields
+    columns = list(zip(*samples.after(since_ms), strict=True)) or [()] * len(fields)
     return bodies.answer(
         {
             "now": kept[-1]._asdict() if kept else None,
-            "samples": dict(zip(Sample._fields, columns, strict=True)),
+            "samples": dict(zip(fields, columns, strict=True)),
         }
     )
 
@@ -47,14 +48,21 @@ _EXAMPLE = Sample(
 )
 
 
-def _schema(name: str) -> dict[str, Any]:
-    kind = get_type_hints(Sample)[name]
-    found: dict[str, Any] = {"type": {int: "integer", float: "number"}.get(kind, ["number", "null"])}
-    return found | ({"description": _DESCRIPTIONS[name]} if name in _DESCRIPTIONS else {})
+def _schema(kind: object, description: str) -> dict[str, Any]:
+    types: dict[object, str] = {int: "integer", float: "number"}
+    found: dict[str, Any] = {"type": types.get(kind, ["number", "null"])}
+    return found | ({"description": description} if description else {})
 
 
-def _documentation() -> dict[str, Any]:
-    figures = {name: _schema(name) for name in Sample._fields}
+def route_of(example: NamedTuple, descriptions: Mapping[str, str]) -> Route:
+    """The route of a server whose samples are like *example*."""
+    document = _documentation(example, descriptions)
+    return Route(b"/v1/statistics", {b"GET": Endpoint(statistics, changes_data=False)}, {"get": document})
+
+
+def _documentation(example: NamedTuple, descriptions: Mapping[str, str]) -> dict[str, Any]:
+    kinds = get_type_hints(type(example))
+    figures = {name: _schema(kinds[name], descriptions.get(name, "")) for name in example._fields}
     now = object_of((), **figures)
     columns = object_of((), **{name: {"type": "array", "items": schema} for name, schema in figures.items()})
     return {
@@ -79,8 +87,8 @@ def _documentation() -> dict[str, Any]:
                 "content": content(
                     object_of(now={"anyOf": [now, {"type": "null"}]}, samples=columns),
                     {
-                        "now": _EXAMPLE._asdict(),
-                        "samples": {name: [value] for name, value in _EXAMPLE._asdict().items()},
+                        "now": example._asdict(),
+                        "samples": {name: [value] for name, value in example._asdict().items()},
                     },
                 ),
             },
@@ -89,4 +97,4 @@ def _documentation() -> dict[str, Any]:
     }
 
 
-ROUTE = Route(b"/v1/statistics", {b"GET": Endpoint(statistics, changes_data=False)}, {"get": _documentation()})
+ROUTE = route_of(_EXAMPLE, _DESCRIPTIONS)

@@ -1,4 +1,4 @@
-"""Requests that are executed as one transaction of the log; with an Idempotency-Key, once.
+"""Requests that are executed as one transaction: of the log, and with an Idempotency-Key once; or of a cluster.
 
 Must not know: what requests and commands mean.
 """
@@ -16,6 +16,7 @@ from keystead.server.http.problems import Problem, problem_of_redis_error
 if TYPE_CHECKING:
     from keystead.server.http.requests import Request
     from keystead.server.http.responses import Response
+    from keystead.server.turns import Turns
 
 Respond: TypeAlias = "Callable[[list[bytes]], Response]"
 """The answer to these encoded replies, one a step; may raise Problem. Called more than once, so it changes nothing."""
@@ -34,10 +35,26 @@ def execute(
     all_or_nothing: bool,
     fail: Callable[[Failure], Problem] = problem_of_failure,
 ) -> Response | None:
-    """Run *steps* as one transaction and answer *request*; None when it is answered later, or never more.
+    """Run *steps* as one transaction and answer *request*; None when it is answered later, or never more. When *fail*
+    makes the answer nothing was done.
 
     Raises Problem.
     """
+    return request.connection.server.behind.execute_together(
+        request, steps, respond, all_or_nothing=all_or_nothing, fail=fail
+    )
+
+
+def run_batch(
+    request: Request,
+    turns: Turns,
+    steps: Sequence[Step],
+    respond: Respond,
+    *,
+    all_or_nothing: bool,
+    fail: Callable[[Failure], Problem],
+) -> Response | None:
+    """The same for a store: one transaction of its log."""
     once = Once.of(request)
     if once is not None:
         first = once.first()
@@ -46,7 +63,7 @@ def execute(
 
     def record(replies: list[bytes], changed: bool) -> None:
         assert once is not None
-        response = _made(request, lambda: respond(replies))
+        response = made_or_problem(request, lambda: respond(replies))
         if changed or response.status < 400:
             once.keep(response)
 
@@ -59,17 +76,18 @@ def execute(
     try:
         promise = batch.start()
     except DiskFailure as failure:
-        request.calls.turns.fail(failure)
+        turns.fail(failure)
         return None
     if promise is None:
         return made()
     if once is not None:
         once.begin(promise)
-    promise.add_done(lambda _: request.answer(_made(request, made)))
+    promise.add_done(lambda _: request.answer(made_or_problem(request, made)))
     return None
 
 
-def _made(request: Request, make: Callable[[], Response]) -> Response:
+def made_or_problem(request: Request, make: Callable[[], Response]) -> Response:
+    """What *make* returns, or how the problem that it raises is told."""
     try:
         return make()
     except Problem as problem:

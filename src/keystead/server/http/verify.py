@@ -13,6 +13,7 @@ from keystead.server.http import bodies
 from keystead.server.http.problems import Problem
 from keystead.server.http.routes import Endpoint, Route
 from keystead.server.http.schemas import FAILURES, content, object_of, problem
+from keystead.server.http.store import store_of
 
 if TYPE_CHECKING:
     from keystead.server.http.requests import Request
@@ -23,10 +24,10 @@ def begin(request: Request) -> Response:
     """POST: begin."""
     request.parameters(())
     request.check_may([b"BGREWRITEAOF"])
-    server = request.connection.server
-    if server.verification.running:
+    verification = store_of(request).verification
+    if verification.running:
         raise Problem(409, "The log is being verified already; GET /v1/verify tells how far that has come.")
-    server.run(server.verification.run())
+    request.connection.server.run(verification.run())
     session = request.session
     session.executor.operations.note(session, "VERIFY", time.perf_counter_ns())
     return bodies.answer({"running": True}, 202)
@@ -36,10 +37,10 @@ def tell(request: Request) -> Response:
     """GET: the last run, or the one under way, and the last start."""
     request.parameters(())
     request.check_may([b"INFO"])
-    server = request.connection.server
-    verification = server.verification
+    store = store_of(request)
+    verification = store.verification
     return bodies.answer(
-        {"running": verification.running, "last": verification.last, "recovery": server.recovery._asdict()},
+        {"running": verification.running, "last": verification.last, "recovery": store.recovery._asdict()},
     )
 
 

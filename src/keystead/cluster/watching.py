@@ -1,0 +1,166 @@
+"""The topology, asked for at the start, once a second, and at once when there is trouble.
+
+Two or three nodes are asked, because one alone may be cut off from the others and not know it.
+
+Owns: the connections for these questions. Must not know: requests, where they go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from keystead.cluster.control import ControlLink
+from keystead.cluster.status import Status, down, status_of
+from keystead.cluster.topology import Address, Node, Topology, merge, read_nodes, shown
+from keystead.errors import ClusterUnavailable, CommandError
+
+if TYPE_CHECKING:
+    from keystead.cluster.options import Options
+
+INTERVAL_S: Final = 1.0
+TROUBLED_INTERVAL_S: Final = 0.1
+"""Between two looks while something waits for the cluster to change."""
+ASKED: Final = 3
+_ANSWER_S: Final = 0.5
+_BELIEVED_S: Final = 10.0
+
+
+class Watch:
+    """Keeps the present topology and status of one cluster."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        seeds: Sequence[Address],
+        options: Options,
+        on_change: Callable[[], None],
+    ) -> None:
+        """*on_change* is called when the topology or the status is another one."""
+        self.topology = Topology()
+        self.status: Status = down("it was not asked yet")
+        self.in_trouble: Callable[[], bool] = lambda: False
+        """Whether to ask more often."""
+        self._loop = loop
+        self._seeds = list(dict.fromkeys(seeds))
+        self._options = options
+        self._on_change = on_change
+        self._links: dict[Address, ControlLink] = {}
+        self._views: list[list[Node]] = []
+        self._epoch = 0
+        self._current_at = 0.0
+        self._turn = itertools.count()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read the topology and keep it up to date. ClusterUnavailable, with what each address says."""
+        answers = await asyncio.gather(*(self._view(seed) for seed in self._seeds), return_exceptions=True)
+        views = [answer for answer in answers if not isinstance(answer, BaseException)]
+        if not views:
+            raise ClusterUnavailable("; ".join(dict.fromkeys(map(str, answers))))
+        self._adopt(views)
+        if not self.status.ready and self.topology.uncovered():
+            raise ClusterUnavailable(f"the cluster cannot serve all keys: {self.status.detail}")
+        self._task = self._loop.create_task(self._keep_looking())
+
+    def look(self) -> None:
+        """Something has changed, or may have: ask soon."""
+        self._wake.set()
+
+    async def ask(self, address: Address, *arguments: bytes) -> Any:
+        """The reply of the node at *address*. CommandError, ClusterUnavailable."""
+        return await self._link(address).ask(*arguments)
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        for link in self._links.values():
+            link.close("closed")
+
+    async def _keep_looking(self) -> None:
+        while True:
+            interval = TROUBLED_INTERVAL_S if self.in_trouble() or not self.status.ready else INTERVAL_S
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), interval)
+                await asyncio.sleep(TROUBLED_INTERVAL_S / 10)  # much trouble at once is one
+            self._wake.clear()
+            await self._look()
+
+    async def _look(self) -> None:
+        """Ask a few nodes, and take over what they say."""
+        asked = [self._loop.create_task(self._view(address)) for address in self._whom_to_ask()]
+        done, late = await asyncio.wait(asked, timeout=_ANSWER_S)
+        for task in late:
+            task.cancel()
+        views = [task.result() for task in done if task.exception() is None]
+        if views:
+            self._adopt(views)
+        else:
+            failures = sorted(str(task.exception()) for task in done)
+            self._set_status(down("; ".join(failures) or f"no node answers within {_ANSWER_S:g} s"))
+
+    def _whom_to_ask(self) -> list[Address]:
+        """Some at a time, everybody in turn; nobody who is still silent about the last question if others are not."""
+        known = list(dict.fromkeys([*(node.address for node in self.topology.nodes.values()), *self._seeds]))
+        self._forget(known)
+        start = next(self._turn) * ASKED % len(known)
+        in_turn = known[start:] + known[:start]
+        answering = [address for address in in_turn if address not in self._links or self._links[address].is_idle]
+        return (answering or in_turn)[:ASKED]
+
+    def _forget(self, known: Iterable[Address]) -> None:
+        for address in set(self._links).difference(known):
+            self._links.pop(address).close("it belongs to the cluster no more")
+
+    async def _view(self, address: Address) -> list[Node]:
+        """The nodes that the one at *address* sees. ClusterUnavailable."""
+        try:
+            text = await self._link(address).ask(b"CLUSTER", b"NODES")
+            return read_nodes(text.decode(), address[0])
+        except CommandError as error:
+            if "cluster support disabled" in error.text:
+                raise ClusterUnavailable(f"{shown(address)} is a server by itself, no node of a cluster") from None
+            raise ClusterUnavailable(f"{shown(address)} does not tell its cluster's nodes: {error.text}") from None
+        except (ValueError, AttributeError):
+            raise ClusterUnavailable(f"{shown(address)} answers CLUSTER NODES with something else") from None
+
+    def _link(self, address: Address) -> ControlLink:
+        link = self._links.get(address)
+        if link is None or link.is_lost:
+            link = self._links[address] = ControlLink(self._loop, address, self._options)
+            link.open()
+        return link
+
+    def _adopt(self, views: list[list[Node]]) -> None:
+        current = self._current(views)
+        if not current or (current == self._views and self.status.ready):
+            return
+        self._views = views = current
+        topology = merge(views)
+        changed = topology != self.topology
+        self.topology = topology
+        status = status_of(topology)
+        if changed or status != self.status:
+            self.status = status
+            self._on_change()
+
+    def _current(self, views: list[list[Node]]) -> list[list[Node]]:
+        """Those that are not behind what was known already, as that of a primary that was paused while a replica took
+        over. A cluster that is really set back is believed after a while."""
+        now = self._loop.time()
+        epochs = [max((node.config_epoch for node in view), default=0) for view in views]
+        if max(epochs) >= self._epoch or now - self._current_at > _BELIEVED_S:
+            self._epoch, self._current_at = max(epochs), now
+        return [view for view, epoch in zip(views, epochs, strict=True) if epoch >= self._epoch]
+
+    def _set_status(self, status: Status) -> None:
+        self._views = []
+        if status != self.status:
+            self.status = status
+            self._on_change()

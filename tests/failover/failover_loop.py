@@ -1,0 +1,249 @@
+"""Nodes of a cluster fail under load, again and again: nothing acknowledged may be lost, no answer may be wrong.
+
+Each round sets clients to work through the front doors, lets a fault happen, waits until the cluster is well, and then
+reads everything:
+
+* writers, each with keys of its own, know exactly what may be there (see `ledger`): in pipelines, transactions,
+  commands whose keys are spread over the shards, large values,
+* contenders for a few keys, through all doors, whose history must be linearizable, what is there in the end included,
+* a prober, who sees for how long the slots of the failed shard are without service.
+
+    python -m failover.failover_loop --rounds 20 --faults kill        (in tests/; `make failover` does it)
+
+`--faults cut` is a partition, in a network of the run's own. `--acknowledge async` counts what is lost rather than to
+fail for it: nothing was promised.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clusters import Cluster, running_cluster, slot_of
+from durability.linearizability import Operation, Value, violations
+from failover import faults
+from failover.clients import Address, Contender, Prober, Writer
+from failover.faults import Fault
+from failover.ledger import Findings, Ledger
+from partitions import ALONE, HOSTS, Network
+from servers import running, start_front_door
+from wire import SocketConnection
+
+WRITERS, CONTENDERS, DOORS = 4, 3, 2
+CONTENDED = [b"contended:%d" % number for number in range(3)]
+PROBED = b"probed"
+BEFORE_SECONDS, AFTER_SECONDS = 0.5, 0.5
+SETTLES_SECONDS = 30.0
+READ_AT_ONCE = 100
+ENOUGH_ACKNOWLEDGED = 300  # a round, on average: below that a run has proved nothing
+BACK_WITHIN_SECONDS = 2.0  # and the node timeout
+NODE_TIMEOUT_MS = 1000
+
+
+class Violation(AssertionError):
+    """A promise was broken; the text says which, in which round, and how to run it again."""
+
+
+class TooLittleWork(AssertionError):
+    """The run is void: it loaded the cluster too little to prove anything."""
+
+
+@dataclass
+class Tally:
+    """What a run did."""
+
+    rounds: int = 0
+    acknowledged: int = 0
+    unknown: int = 0
+    refused: int = 0
+    contended: int = 0
+    lost: int = 0
+    gaps_s: dict[str, list[float]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        gaps = ", ".join(
+            f"{name} {sorted(gaps)[len(gaps) // 2]:.2f} s (longest {max(gaps):.2f} s)"
+            for name, gaps in self.gaps_s.items()
+        )
+        return (
+            f"{self.rounds} faults, {self.acknowledged} acknowledged writes, {self.lost} of them lost, "
+            f"{self.unknown} of unknown outcome, {self.refused} refused, {self.contended} contended operations; "
+            f"without service: {gaps}"
+        )
+
+
+class FailoverLoop:
+    """One run on a cluster that serves, through the doors that are given. `lossy` counts losses and goes on."""
+
+    def __init__(
+        self, cluster: Cluster, doors: Sequence[Address], seed: int, *, size: int, lossy: bool = False
+    ) -> None:
+        self.tally = Tally()
+        self._cluster, self._doors, self._seed, self._lossy = cluster, doors, seed, lossy
+        self._ledgers = [Ledger(f"writer{number}", size) for number in range(WRITERS)]
+        self._contended: dict[bytes, Value] = dict.fromkeys(CONTENDED)
+
+    def run(self, plan: Sequence[tuple[str, Fault]], report: Callable[[str], None] | None = None) -> Tally:
+        """Raises Violation, or TooLittleWork at the end."""
+        for number, (name, fault) in enumerate(plan):
+            self._round(number, name, fault, random.Random(f"{self._seed}:{number}"))
+            if report:
+                report(f"{name}: {self.tally}")
+        if self.tally.acknowledged < self.tally.rounds * ENOUGH_ACKNOWLEDGED:
+            raise TooLittleWork(f"void: {self.tally}")
+        return self.tally
+
+    def _round(self, number: int, name: str, fault: Fault, rng: random.Random) -> None:
+        doors = itertools.cycle(self._doors)
+        writers = [Writer(next(doors), ledger, _seeded(rng)) for ledger in self._ledgers]
+        base = (number + 1) * 10_000_000_000
+        contenders = [
+            Contender(next(doors), CONTENDED, _seeded(rng), base + n * 1_000_000_000) for n in range(CONTENDERS)
+        ]
+        prober = Prober(next(doors), PROBED)
+        before = sum(ledger.acknowledged for ledger in self._ledgers)
+        with _at_work([*writers, *contenders, prober]):
+            time.sleep(BEFORE_SECONDS)
+            fault(self._cluster, slot_of(PROBED), rng)
+            time.sleep(AFTER_SECONDS)
+        tally = self.tally
+        tally.rounds += 1
+        tally.acknowledged += sum(ledger.acknowledged for ledger in self._ledgers) - before
+        tally.unknown += sum(writer.unknown for writer in writers)
+        tally.refused += sum(writer.refused for writer in writers)
+        tally.contended += sum(len(contender.history) for contender in contenders)
+        tally.gaps_s.setdefault(name, []).append(prober.longest_gap_s())
+        errors = [client.error for client in (*writers, *contenders) if client.error]
+        self._check(number, name, errors, [operation for contender in contenders for operation in contender.history])
+
+    def _check(self, number: int, name: str, errors: list[str], history: list[Operation]) -> None:
+        connection = SocketConnection(self._doors[number % len(self._doors)])
+        connection.socket.settimeout(SETTLES_SECONDS)
+        try:
+            findings = Findings()
+            for ledger in self._ledgers:
+                findings.add(ledger.settle(lambda keys: _read(connection, keys)))
+            found = [_contended(connection, key) for key in CONTENDED]
+        finally:
+            connection.close()
+        self.tally.lost += findings.lost
+        wrong = [*errors, *findings.wrong]
+        if not self._lossy:
+            wrong += [f"{findings.lost} acknowledged writes lost"] if findings.lost else []
+            wrong += violations([*history, *found], self._contended)
+        self._contended = {operation.key: operation.result for operation in found}
+        if wrong:
+            raise Violation(f"seed {self._seed}, round {number} ({name}):\n  " + "\n  ".join(wrong[:20]))
+
+
+@contextlib.contextmanager
+def _at_work(crew: Sequence[Writer | Contender | Prober]) -> Iterator[None]:
+    for client in crew:
+        client.start()
+    try:
+        yield
+    finally:
+        for client in crew:
+            client.stop.set()
+        for client in crew:
+            client.join()
+
+
+def _seeded(rng: random.Random) -> random.Random:
+    return random.Random(rng.getrandbits(64))
+
+
+def _read(connection: SocketConnection, keys: list[bytes]) -> list[bytes | None]:
+    found: list[bytes | None] = []
+    for first in range(0, len(keys), READ_AT_ONCE):
+        reply = connection.call(b"MGET", *keys[first : first + READ_AT_ONCE])
+        if reply.kind != "*":
+            raise Violation(f"MGET, when the cluster was well again, answered {reply!r}")
+        found += [one.value for one in reply.value]
+    return found
+
+
+def _contended(connection: SocketConnection, key: bytes) -> Operation:
+    called_at = time.monotonic_ns()
+    reply = connection.call(b"GET", key)
+    if reply.kind == "-":
+        raise Violation(f"GET, when the cluster was well again, answered {reply!r}")
+    value = None if reply.value is None else int(reply.value)
+    return Operation(key, "get", None, value, called_at, time.monotonic_ns(), "in the end")
+
+
+@contextlib.contextmanager
+def front_doors(cluster: Cluster, directory: Path, *options: str, count: int = DOORS) -> Iterator[list[Address]]:
+    """So many Keysteads in front of one cluster, for a block."""
+    with contextlib.ExitStack() as stack:
+        servers = [
+            stack.enter_context(running(start_front_door(cluster.addresses, directory / f"door{number}", *options)))
+            for number in range(count)
+        ]
+        yield [server.address for server in servers]
+
+
+def plan(names: Sequence[str], rounds: int, network: Network | None) -> list[tuple[str, Fault]]:
+    """The faults named, over and over."""
+    known: dict[str, Fault] = {
+        "kill": faults.kill,
+        "pause": faults.pause,
+        "stall": faults.stall,
+        "lose-replica": faults.lose_replica,
+        "move": faults.move,
+    }
+    if network is not None:
+        known |= {
+            "cut": faults.cut_off(network, clients_too=False),
+            "cut-off": faults.cut_off(network, clients_too=True),
+        }
+    return [(name, known[name]) for name, _ in zip(itertools.cycle(names), range(rounds), strict=False)]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="failover_loop", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--faults", default="kill", help="comma-separated, taken in turn: kill, pause, stall, …")
+    parser.add_argument("--size", type=int, default=100, help="bytes a value")
+    parser.add_argument("--acknowledge", default="replicated", choices=("replicated", "async"))
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
+    options = parser.parse_args(arguments)
+    names = options.faults.split(",")
+    if {"cut", "cut-off"} & set(names) and not os.environ.get("FAILOVER_ALONE"):
+        os.environ["FAILOVER_ALONE"] = "yes"
+        command = [*ALONE, sys.executable, "-m", "failover.failover_loop", *(arguments or sys.argv[1:])]
+        os.execvp(command[0], command)
+    print(f"seed {options.seed}", flush=True)
+    try:
+        print(run(names, options.rounds, options.seed, options.size, options.acknowledge))
+    except (Violation, TooLittleWork) as wrong:
+        print(f"{type(wrong).__name__}: {wrong}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(names: Sequence[str], rounds: int, seed: int, size: int, acknowledge: str) -> Tally:
+    """A cluster and its doors for one run."""
+    network = Network() if {"cut", "cut-off"} & set(names) else None
+    place = {"launch": network.launch, "hosts": HOSTS} if network else {}
+    with tempfile.TemporaryDirectory() as directory:
+        where = Path(directory)
+        with (
+            running_cluster(where / "nodes", node_timeout_ms=NODE_TIMEOUT_MS, **place) as cluster,
+            front_doors(cluster, where, "--cluster-acknowledge", acknowledge) as doors,
+        ):
+            loop = FailoverLoop(cluster, doors, seed, size=size, lossy=acknowledge == "async")
+            return loop.run(plan(names, rounds, network), lambda line: print(line, flush=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

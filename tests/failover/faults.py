@@ -1,0 +1,100 @@
+"""What happens to a cluster under load; each fault is over when the cluster is well again.
+
+A fault strikes the shard that serves a given slot, so that whoever measures looks at the right one.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from clusters import SLOTS, Cluster
+from partitions import HERE, Network
+
+if TYPE_CHECKING:
+    from keystead.cluster.development_node import DevelopmentNode
+
+Fault = Callable[[Cluster, int, random.Random], None]
+MOST_SHARDS = 4
+SLOTS_MOVED = 40
+
+
+def kill(cluster: Cluster, slot: int, rng: random.Random) -> None:
+    """SIGKILL of a primary. It comes back when its replica has taken over, empty, and is filled by it.
+
+    Earlier it must not: a primary that comes back empty before anybody noticed is obeyed by its replica.
+    """
+    victim = cluster.primary_of(slot)
+    victim.kill()
+    cluster.await_failover(slot, victim)
+    time.sleep(rng.uniform(0.0, 0.5))
+    cluster.restart(victim)
+    cluster.await_well()
+
+
+def pause(cluster: Cluster, slot: int, rng: random.Random) -> None:
+    """SIGSTOP of a primary until long after its replica has taken over; then it goes on where it was."""
+    victim = cluster.primary_of(slot)
+    victim.pause()
+    cluster.await_failover(slot, victim)
+    time.sleep(rng.uniform(0.0, 1.0))
+    victim.resume()
+    cluster.await_well()
+
+
+def stall(cluster: Cluster, slot: int, rng: random.Random) -> None:
+    """SIGSTOP of a primary for less than anybody would call it dead."""
+    victim = cluster.primary_of(slot)
+    victim.pause()
+    time.sleep(rng.uniform(0.1, 0.6) * cluster.node_timeout_ms / 1000)
+    victim.resume()
+    cluster.await_well()
+
+
+def lose_replica(cluster: Cluster, slot: int, rng: random.Random) -> None:
+    """SIGKILL of the only replica: the primary serves, but nobody can confirm its writes until it is back."""
+    (replica,) = cluster.replicas_of(cluster.primary_of(slot))
+    replica.kill()
+    time.sleep(rng.uniform(0.5, 1.5))
+    cluster.restart(replica)
+    cluster.await_well()
+
+
+def move(cluster: Cluster, slot: int, rng: random.Random) -> None:
+    """Slots go to a new shard, or between old ones when there are enough; the slot that is looked at is among them."""
+    source = cluster.primary_of(slot)
+    others = [node for node in cluster.primaries() if node is not source]
+    to = cluster.add_shard() if len(others) + 1 < MOST_SHARDS else rng.choice(others)
+    cluster.move_slots([slot, *rng.sample(range(SLOTS), SLOTS_MOVED)], to)
+    cluster.await_well()
+
+
+def cut_off(network: Network, *, clients_too: bool) -> Fault:
+    """The network between a primary and all other nodes is cut, and healed when its replica has taken over.
+
+    Clients still reach it unless they are cut off too. What they write there nobody confirms.
+    """
+
+    def cut(cluster: Cluster, slot: int, rng: random.Random) -> None:
+        victim = cluster.primary_of(slot)
+        others = [node.host for node in cluster.nodes if node is not victim] + [HERE] * clients_too
+        network.cut([victim.host], others)
+        try:
+            _await_failover_elsewhere(cluster, slot, victim)
+            time.sleep(rng.uniform(0.0, 1.0))
+        finally:
+            network.heal([victim.host], others)
+        cluster.await_well()
+
+    return cut
+
+
+def _await_failover_elsewhere(cluster: Cluster, slot: int, victim: DevelopmentNode) -> None:
+    """As the others see it; the victim need not be reachable from here."""
+    victim.paused = True
+    try:
+        cluster.await_failover(slot, victim)
+    finally:
+        victim.paused = False
