@@ -240,6 +240,16 @@ export const reference = () => json("GET", "/v1/reference");
 export const statistics = (signal) => json("GET", "/v1/statistics", { signal });
 /** @param {number} db @param {Uint8Array} prefix @param {string} delimiter @param {AbortSignal} [signal] */
 export const memory = (db, prefix, delimiter, signal) => json("GET", "/v1/memory", { query: { db: db || undefined, prefix, delimiter }, signal });
+
+/**
+ * @typedef {{id: string, address: string, role: "primary" | "replica", primary: string | null, health: "online" | "suspected" | "failed",
+ *   slots: [number, number][], keys: number | null, used_memory_bytes: number | null, max_memory_bytes: number | null, clients: number | null,
+ *   ops_per_second: number | null, replication_offset: number | null, lag_bytes: number | null}} ClusterNode
+ * @typedef {{state: "ok" | "down", detail: string, acknowledge: string, slots_covered: number, nodes: ClusterNode[]}} Cluster
+ */
+
+/** The cluster behind the server. @param {AbortSignal} [signal] @returns {Promise<Cluster>} */
+export const cluster = (signal) => json("GET", "/v1/cluster", { signal });
 export const verification = () => json("GET", "/v1/verify");
 export const verify = () => request("POST", "/v1/verify");
 
