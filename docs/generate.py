@@ -25,8 +25,8 @@ An unknown setting is an error that suggests the right one, in every source, bec
 status 78). An empty environment variable counts as not set. No file is read unless it is named.
 
 Sizes are bytes, or have a unit: `kb`, `mb`, `gb` (1024), `k`, `m`, `g` (1000). Times are seconds, or have a unit: `s`,
-`m`, `h`, `d`, `w`; where it matters also `ms`. Where the column *while running* has a name, `CONFIG SET` changes the setting under that name,
-and `CONFIG REWRITE` writes it to the file. `CONFIG GET` shows all.
+`m`, `h`, `d`, `w`; where less than a second makes sense also `ms`. Where the column *while running* has a name,
+`CONFIG SET` changes the setting under that name, and `CONFIG REWRITE` writes it to the file. `CONFIG GET` shows all.
 """
 
 _CONFIGURATION_TAIL = """

@@ -68,10 +68,13 @@ class Tally:
     contended: int = 0
     lost: int = 0
     gaps_s: dict[str, list[float]] = field(default_factory=dict)
+    """By the kind of fault: for how long its slot was without service."""
+    behind_s: dict[str, list[float]] = field(default_factory=dict)
+    """How much longer that was than the cluster itself took."""
 
     def __str__(self) -> str:
         gaps = ", ".join(
-            f"{name} {sorted(gaps)[len(gaps) // 2]:.2f} s (longest {max(gaps):.2f} s)"
+            f"{name} {_median(gaps):.2f} s (longest {max(gaps):.2f} s, {_median(self.behind_s[name]):.2f} s of it ours)"
             for name, gaps in self.gaps_s.items()
         )
         return (
@@ -113,7 +116,7 @@ class FailoverLoop:
         before = sum(ledger.acknowledged for ledger in self._ledgers)
         with _at_work([*writers, *contenders, prober]):
             time.sleep(BEFORE_SECONDS)
-            fault(self._cluster, slot_of(PROBED), rng)
+            cluster_took_s = fault(self._cluster, slot_of(PROBED), rng)
             time.sleep(AFTER_SECONDS)
         tally = self.tally
         tally.rounds += 1
@@ -121,7 +124,9 @@ class FailoverLoop:
         tally.unknown += sum(writer.unknown for writer in writers)
         tally.refused += sum(writer.refused for writer in writers)
         tally.contended += sum(len(contender.history) for contender in contenders)
-        tally.gaps_s.setdefault(name, []).append(prober.longest_gap_s())
+        gap_s = prober.longest_gap_s()
+        tally.gaps_s.setdefault(name, []).append(gap_s)
+        tally.behind_s.setdefault(name, []).append(gap_s - cluster_took_s)
         errors = [client.error for client in (*writers, *contenders) if client.error]
         self._check(number, name, errors, [operation for contender in contenders for operation in contender.history])
 
@@ -156,6 +161,10 @@ def _at_work(crew: Sequence[Writer | Contender | Prober]) -> Iterator[None]:
             client.stop.set()
         for client in crew:
             client.join()
+
+
+def _median(figures: list[float]) -> float:
+    return sorted(figures)[len(figures) // 2]
 
 
 def _seeded(rng: random.Random) -> random.Random:

@@ -1,6 +1,7 @@
 """What happens to a cluster under load; each fault is over when the cluster is well again.
 
-A fault strikes the shard that serves a given slot, so that whoever measures looks at the right one.
+A fault strikes the shard that serves a given slot, so that whoever measures looks at the right one. It tells how many
+seconds the cluster itself took to have somebody else serve it, 0 where nobody had to.
 """
 
 from __future__ import annotations
@@ -16,59 +17,68 @@ from partitions import HERE, Network
 if TYPE_CHECKING:
     from keystead.cluster.development_node import DevelopmentNode
 
-Fault = Callable[[Cluster, int, random.Random], None]
+Fault = Callable[[Cluster, int, random.Random], float]
 MOST_SHARDS = 4
 SLOTS_MOVED = 40
 
 
-def kill(cluster: Cluster, slot: int, rng: random.Random) -> None:
+def kill(cluster: Cluster, slot: int, rng: random.Random) -> float:
     """SIGKILL of a primary. It comes back when its replica has taken over, empty, and is filled by it.
 
     Earlier it must not: a primary that comes back empty before anybody noticed is obeyed by its replica.
     """
     victim = cluster.primary_of(slot)
+    struck_at = time.monotonic()
     victim.kill()
     cluster.await_failover(slot, victim)
+    took_s = time.monotonic() - struck_at
     time.sleep(rng.uniform(0.0, 0.5))
     cluster.restart(victim)
     cluster.await_well()
+    return took_s
 
 
-def pause(cluster: Cluster, slot: int, rng: random.Random) -> None:
+def pause(cluster: Cluster, slot: int, rng: random.Random) -> float:
     """SIGSTOP of a primary until long after its replica has taken over; then it goes on where it was."""
     victim = cluster.primary_of(slot)
+    struck_at = time.monotonic()
     victim.pause()
     cluster.await_failover(slot, victim)
+    took_s = time.monotonic() - struck_at
     time.sleep(rng.uniform(0.0, 1.0))
     victim.resume()
     cluster.await_well()
+    return took_s
 
 
-def stall(cluster: Cluster, slot: int, rng: random.Random) -> None:
+def stall(cluster: Cluster, slot: int, rng: random.Random) -> float:
     """SIGSTOP of a primary for less than anybody would call it dead."""
     victim = cluster.primary_of(slot)
     victim.pause()
     time.sleep(rng.uniform(0.1, 0.6) * cluster.node_timeout_ms / 1000)
     victim.resume()
     cluster.await_well()
+    return 0.0
 
 
-def lose_replica(cluster: Cluster, slot: int, rng: random.Random) -> None:
+def lose_replica(cluster: Cluster, slot: int, rng: random.Random) -> float:
     """SIGKILL of the only replica: the primary serves, but nobody can confirm its writes until it is back."""
     (replica,) = cluster.replicas_of(cluster.primary_of(slot))
     replica.kill()
     time.sleep(rng.uniform(0.5, 1.5))
     cluster.restart(replica)
     cluster.await_well()
+    return 0.0
 
 
-def move(cluster: Cluster, slot: int, rng: random.Random) -> None:
+def move(cluster: Cluster, slot: int, rng: random.Random) -> float:
     """Slots go to a new shard, or between old ones when there are enough; the slot that is looked at is among them."""
     source = cluster.primary_of(slot)
     others = [node for node in cluster.primaries() if node is not source]
     to = cluster.add_shard() if len(others) + 1 < MOST_SHARDS else rng.choice(others)
     cluster.move_slots([slot, *rng.sample(range(SLOTS), SLOTS_MOVED)], to)
     cluster.await_well()
+    return 0.0
 
 
 def cut_off(network: Network, *, clients_too: bool) -> Fault:
@@ -77,16 +87,19 @@ def cut_off(network: Network, *, clients_too: bool) -> Fault:
     Clients still reach it unless they are cut off too. What they write there nobody confirms.
     """
 
-    def cut(cluster: Cluster, slot: int, rng: random.Random) -> None:
+    def cut(cluster: Cluster, slot: int, rng: random.Random) -> float:
         victim = cluster.primary_of(slot)
         others = [node.host for node in cluster.nodes if node is not victim] + [HERE] * clients_too
+        struck_at = time.monotonic()
         network.cut([victim.host], others)
         try:
             _await_failover_elsewhere(cluster, slot, victim)
+            took_s = time.monotonic() - struck_at
             time.sleep(rng.uniform(0.0, 1.0))
         finally:
             network.heal([victim.host], others)
         cluster.await_well()
+        return took_s
 
     return cut
 

@@ -100,10 +100,11 @@ def loop_on(server: Server) -> FailoverLoop:
 
 
 def fault(*words: str) -> Any:
-    def happens(server: Server, *_: object) -> None:
+    def happens(server: Server, *_: object) -> float:
         connection = server.connect()
         connection.call(*words)
         connection.close()
+        return 0.0
 
     return happens
 

@@ -39,6 +39,10 @@ NO_PAST: Final = Nowhere(
 )
 
 
+NOT_AVAILABLE: Final = "is not available in front of a cluster"
+"""In every refusal of such a command, and in nothing else; HTTP has a status for it."""
+
+
 def place_of(declared: Place | None, hints: tuple[str, ...], *, has_keys: bool) -> Place:
     """What was declared, or what follows from keys and hints."""
     if declared is not None:
@@ -51,4 +55,4 @@ def place_of(declared: Place | None, hints: tuple[str, ...], *, has_keys: bool) 
 def refusal(name: str, nowhere: Nowhere) -> str:
     """The error reply for a command that cannot be there. *name* as it is declared."""
     shown = name.replace("|", " ").upper()
-    return f"ERR {shown} is not available in front of a cluster: {nowhere.why}. {nowhere.instead}"
+    return f"ERR {shown} {NOT_AVAILABLE}: {nowhere.why}. {nowhere.instead}"

@@ -9,11 +9,12 @@ Replies are in the session's protocol (RESP3 for sessions of HTTP). Must not kno
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from keystead.errors import DiskFailure
+from keystead.resp.reading import ReadReply, read_replies
 
 if TYPE_CHECKING:
     from keystead.execution.executor import Executor
@@ -52,6 +53,18 @@ class Calls:
         """Execute a command; its reply, when it may be told."""
         reply = self.try_now(session, args)
         return reply if isinstance(reply, bytes) else await reply
+
+    async def run_all(self, session: Session, commands: Iterable[list[bytes]]) -> list[ReadReply]:
+        """Execute many commands, each by itself: their replies, in order, when they may be told. Errors are among
+        them."""
+        replies: list[bytes] = []
+        waiting = iter(commands)
+        while (stopped := self.executor.run(session, waiting, replies)) is not None:
+            if not isinstance(stopped, bytes):
+                resolved: asyncio.Future[bytes] = self._loop.create_future()
+                stopped.add_done(partial(_resolved, partial(_set_result, resolved)))
+                replies.append(await resolved)
+        return await self.settle(session, read_replies(b"".join(replies)))
 
     async def settle(self, session: Session, data: T) -> T:
         """*data*, when everything that this session was shown, or has changed, is durable: for whoever executed by

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from email.utils import formatdate
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from keystead.server.clients import DENIED
 from keystead.server.http import cookies
@@ -68,6 +68,9 @@ READY: Final = Readiness("", "")
 
 class Behind(Protocol):
     """What is behind the doors: a store or a cluster. Routes of one kind find more in it (`store_of`, `cluster_of`)."""
+
+    mode: Literal["store", "cluster"]
+    """Which of them: what a page may offer depends on it."""
 
     @property
     def samples(self) -> AnySamples:

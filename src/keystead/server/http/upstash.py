@@ -40,7 +40,7 @@ MOST_COMMANDS = 1000
 SLICE_COMMANDS = 100
 """Commands of a pipeline that are executed in one turn of the loop."""
 
-STATUSES = frozenset((401, 403, 405, 413, 421, 422, 429, 503))
+STATUSES = frozenset((401, 403, 405, 413, 421, 422, 429, 501, 503, 504))
 """Every other failure is 400."""
 OCTETS = b"application/octet-stream"
 

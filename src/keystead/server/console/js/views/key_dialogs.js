@@ -102,7 +102,7 @@ export async function deleteKey(db, key, after) {
   const canComeBack = isWhole || !isCluster();
   const deleted = await ask({
     title: "Delete this key?",
-    content: [el("p", { class: "name-block" }, shown(key, 200)), el("p", { class: "quiet" }, "`It is deleted only if its value is still the one shown.${canComeBack ? " Afterwards it can be brought back." : ""}`)],
+    content: [el("p", { class: "name-block" }, shown(key, 200)), el("p", { class: "quiet" }, `It is deleted only if its value is still the one shown.${canComeBack ? " Afterwards it can be brought back." : ""}`)],
     answers: [{ label: "Delete", kind: "danger", run: async () => (await api.remove(db, key, before.etag), true) }],
   });
   if (!deleted) return false;
