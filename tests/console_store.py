@@ -19,6 +19,12 @@ HOSTILE_NAME = "<img src=x onerror=alert(1)>"
 HOSTILE_VALUE = "<script>alert(1)</script>\x00\u202eend"
 BINARY_NAME = b"bin\xff\x00key"
 LARGE_NUMBER = 12345678901234567890
+ZSTD_INSIDE = b'{"inside": "zstd", "list": [' + b", ".join(b'{"number": %d}' % (n % 10) for n in range(300)) + b"]}"
+ZSTD = bytes.fromhex(
+    "28b52ffd04687d020062c30c11907d8840c02914b16ba43bc4eec9d8891cbba9848e296408073bf8fa0addc4f435f3f5d746"
+    "f90efe5d9bdfd7c3172d8daf030b20b023ebf990e901b83293453e329345be32831493b89501aaa8468a"
+)
+"""That, as `zstd -19` makes it."""
 CONFIGURATION = {"name": "shop", "limits": {"requests": 120, "big": LARGE_NUMBER}, "hosts": ["a.example", "b.example"]}
 
 
@@ -32,6 +38,7 @@ def fill(client: redis.Redis) -> None:
     pipeline.set("config:app", json.dumps(CONFIGURATION, indent=2))
     pipeline.set("image:logo", picture(48, 48))
     pipeline.set("value:gzip", gzip.compress(b'{"inside": "gzip"}'))
+    pipeline.set("value:zstd", ZSTD)
     pipeline.set("value:msgpack", msgspec.msgpack.encode({"list": [1, 2.5, None, True], "map": {"depth": -7}}))
     pipeline.set("value:text", "first line\nsecond line")
     pipeline.set("value:empty", "")

@@ -50,6 +50,13 @@ def under(name: str, *names: str) -> Callable[[Reply], Any]:
     return view
 
 
+def folded(reply: Reply) -> Any:
+    """Names and numbers of KS.FOLDERS."""
+    if reply.kind not in "*%":
+        return reply
+    return [tuple(part.value for part in each.value) for each in maps([reply])[0]["folders"]]
+
+
 def equal(view: Callable[[Reply], Any], value: Any) -> Callable[[Reply], bool]:
     return lambda reply: bool(view(reply) == value)
 
@@ -155,6 +162,20 @@ case(
     states("KS.KEYS AT 0", under("keys"), []),
 )
 case(
+    "KS.FOLDERS has folders with their numbers of keys, and the keys beside them",
+    "MSET a:1 x a:2 x a:b:3 x b x c: x",
+    states("KS.FOLDERS AT now DELIMITER :", folded, [(b"a:", 3), (b"b", None), (b"c:", 1)]),
+    states("KS.FOLDERS AT now DELIMITER : PREFIX a:", folded, [(b"a:1", None), (b"a:2", None), (b"a:b:", 1)]),
+    states("KS.FOLDERS AT now DELIMITER : COUNT 1", folded, [(b"a:", 3)]),
+    states("KS.FOLDERS AT now DELIMITER : AFTER a:", folded, [(b"b", None), (b"c:", 1)]),
+    states("KS.FOLDERS AT now DELIMITER : AFTER b", folded, [(b"c:", 1)]),
+    states("KS.FOLDERS AT 0 DELIMITER :", folded, []),
+    seen("KS.FOLDERS AT now DELIMITER : COUNT 1", kind, lambda reply: maps([reply])[0]["next"] == b"a:"),
+    seen("KS.FOLDERS AT now DELIMITER : COUNT 3", kind, lambda reply: maps([reply])[0]["next"] is None),
+    seen("KS.FOLDERS AT now DELIMITER : PREFIX a:", kind, lambda reply: maps([reply])[0]["total"] == 3),
+    refused('KS.FOLDERS AT now DELIMITER ""', "ERR the delimiter must not be empty"),
+)
+case(
     "KS.KEYS shows values and expiries when told so",
     "SET k v",
     "SET short-lived w PXAT 9000000000000",
@@ -201,6 +222,13 @@ case(
 
 # ---- KS.LOG ----------------------------------------------------------------------------------------------------------
 
+
+def keys_told(reply: Reply) -> list[list[bytes]]:
+    """Of each transaction of a page."""
+    found = maps(maps([reply])[0]["transactions"])
+    return [[each["key"] for each in maps(transaction["operations"])] for transaction in found]
+
+
 case(
     "KS.LOG has who did what",
     "CLIENT SETNAME importer",
@@ -215,6 +243,14 @@ case(
         ),
     ),
     states("KS.LOG AUTHOR nobody-at-all", under("transactions"), []),
+    "SET l:3 c",
+    states("KS.LOG REV COUNT 1", under("transactions", "client"), [(b"importer",)]),
+    states("KS.LOG BEFORE now AUTHOR importer PREFIX l: COUNT 2", keys_told, [[b"l:3"], [b"l:1", b"l:2"]]),
+    states("KS.LOG REV FROM -1m AUTHOR importer PREFIX l: COUNT 2", keys_told, [[b"l:3"], [b"l:1", b"l:2"]]),
+    states("KS.LOG REV AUTHOR nobody-at-all", under("transactions"), []),
+    states("KS.LOG BEFORE 0", under("transactions"), []),
+    ("KS.LOG BEFORE 1 REV", "-ERR syntax error"),
+    refused("KS.LOG BEFORE whenever", f"ERR 'whenever' {NO_MOMENT}"),
     refused("KS.LOG FROM whenever", f"ERR 'whenever' {NO_MOMENT}"),
 )
 
@@ -328,6 +364,12 @@ case(
     seen("KS.GET secret:2 AT now", first_words(1), lambda reply: reply.value.startswith(b"NOPERM"), on="reader"),
     states("KS.HISTORY open:2 COUNT 1", told("value"), [(b"c",)], on="reader"),
     states("KS.KEYS AT now COUNT 1", under("keys"), [b"open:2"], on="reader"),
+    seen(
+        "KS.FOLDERS AT now DELIMITER :",
+        first_words(1),
+        lambda reply: reply.value.startswith(b"NOPERM a folder's number"),
+        on="reader",
+    ),
     states("KS.DIFF 0 now", under("changes", "key"), [(b"open:2",)], on="reader"),
     seen(
         "KS.DELETED COUNT 1",

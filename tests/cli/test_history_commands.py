@@ -133,6 +133,18 @@ def test_log_shows_only_what_was_asked_for(store: Path) -> None:
     assert sequences("--since", "now") == []
 
 
+def test_log_prints_the_newest_first(store: Path) -> None:
+    def sequences(*options: str) -> list[int]:
+        return [each["sequence"] for each in lines("log", "--dir", store, *options)]
+
+    assert sequences("--reverse") == [6, 5, 4, 3, 2, 1]
+    assert sequences("--reverse", "--count", "2", "--author", "ada") == [3, 2]
+    assert sequences("--before", "3") == [2, 1]
+    assert sequences("--before", "now", "--since", "5") == [6, 5]
+    assert sequences("--before", "1") == []
+    assert sequences("--count", "2") == [1, 2]
+
+
 def test_nothing_is_changed(store: Path) -> None:
     before = files(store)
     for command in (["history", "app:1"], ["diff", "--from", "0"], ["log"]):
@@ -148,6 +160,9 @@ def test_nothing_is_changed(store: Path) -> None:
         (["diff", "--from", "99"], 1, "that has not happened: the last transaction is 6, of 20"),
         (["log", "--since", "9999-12-31"], 2, "is yet to come"),
         (["log", "--db", "16"], 2, "there are databases 0 to 15"),
+        (["log", "--follow", "--reverse"], 2, "log --follow goes on for ever"),
+        (["log", "--follow", "--count", "3"], 2, "log --follow goes on for ever"),
+        (["log", "--before", "99"], 1, "that has not happened: the last transaction is 6, of 20"),
         (["history"], 2, "KEY"),
     ],
 )

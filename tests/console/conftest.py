@@ -43,8 +43,9 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
-    """A server with the keys of `console_store`, for a file of tests."""
-    with running(start_keystead_http(tmp_path_factory.mktemp("console") / "data")) as server:
+    """A server with the keys of `console_store` and a place for backups, for a file of tests."""
+    directory = tmp_path_factory.mktemp("console")
+    with running(start_keystead_http(directory / "data", "--backup-places", str(directory / "backups"))) as server:
         with client_of(server) as client:
             fill(client)
         yield server

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from console_pages import DESKTOP, PHONE
 from playwright.sync_api import Page, expect
 
 import keystead
+from http_client import HttpConnection
 
 if TYPE_CHECKING:
     from console_pages import NewPage
@@ -38,18 +40,19 @@ VIEWS = {
     "clients": "#/db0/server/clients",
     "configuration": "#/db0/server/configuration",
     "log": "#/db0/server/log",
+    "backups": "#/db0/server/backups",
 }
 
 
 BUSY = re.compile("^(Loading|Counting|Connecting|Comparing|Reading the log|Looking|…)")
 STILL_EMPTY = (
-    ".page .card:empty, .page .stack:empty, .value-pane:empty, .list-place:empty, "
+    ".page .card:empty:not([hidden]), .page .stack:empty, .value-pane:empty, .list-place:empty, "
     ".charts > :first-child .chart-top:empty"
 )
 
 PICTURED = (
     *("value-desktop-light", "value-desktop-dark", "live-desktop-light"),
-    *("memory-desktop-light", "keys-phone-dark", "history-desktop-light"),
+    *("memory-desktop-light", "keys-phone-dark", "history-desktop-light", "backups-desktop-light"),
 )
 """Those of docs/console.md."""
 
@@ -64,6 +67,12 @@ def past(server: HttpServer) -> None:
             client.delete("order:4712")
             for number in range(300):
                 client.get(f"user:{number}:name")
+    http = HttpConnection(server.http_address)
+    (place,) = http.ask("GET", "/v1/backups").json["places"]
+    assert http.ask("POST", "/v1/backups", {"place": place["place"]}).status == 202
+    while http.ask("GET", "/v1/backups").json["running"]:
+        time.sleep(0.02)
+    http.close()
 
 
 def settled(page: Page) -> None:

@@ -76,6 +76,7 @@ def test_logging_out_ends_the_session(new_page: NewPage, guarded: HttpServer) ->
 
 WRITING = re.compile(
     "^(New|Edit|Save|Delete|Rename|Time to live|Restore|Undo|Redo|Import|Change|Set|End|Forget|Verify|Make a check)"
+    "|^Back up"
 )
 VIEWS = {
     "keys/greeting": "hello",
@@ -89,6 +90,7 @@ VIEWS = {
     "transfer": "Export",
     "server": "Keys here",
     "server/log": "Reaches back to",
+    "server/backups": "backup-places",
 }
 """And a text that is there when the view has loaded."""
 

@@ -66,11 +66,28 @@ def test_the_key_and_all_keys_are_shown_as_they_were(new_page: NewPage, client: 
     expect(page.get_by_role("region", name="Value as text")).to_have_text("first")
     expect(page.get_by_role("status").filter(has_text="As it was: transaction")).to_be_visible()
     expect(page.get_by_role("button", name="Edit")).to_have_count(0)
-    page.get_by_role("searchbox", name="Search keys by prefix").fill("past:")
+    page.get_by_role("searchbox", name="Search keys by prefix").fill("past:s")
     expect(page.get_by_role("treeitem", name=re.compile("shown"))).to_be_visible()
+    page.get_by_role("searchbox", name="Search keys by prefix").fill("past:")
     expect(page.get_by_role("treeitem", name=re.compile("later"))).to_have_count(0)
     page.get_by_role("button", name="Back to now").click()
     expect(page.get_by_role("treeitem", name=re.compile("later"))).to_be_visible()
+
+
+def test_the_keys_of_a_moment_are_a_tree_with_exact_counts(new_page: NewPage, client: redis.Redis) -> None:
+    client.mset({f"then:{letter}:{number}": "x" for letter in "ab" for number in range(600)})
+    moment = int(client.info("history")["history_last_sequence"])
+    for number in range(599):
+        client.delete(f"then:a:{number}")
+    page = new_page(f"#/db0/keys?prefix=then:&at={moment}")
+    expect(page.get_by_role("status").filter(has_text="1,200 keys beginning with then:")).to_be_visible()
+    page.get_by_role("treeitem", name="a:, 600 keys").click()
+    expect(page.get_by_role("treeitem", name="599", exact=True)).to_have_count(0)
+    page.get_by_role("tree").focus()
+    page.keyboard.press("End")
+    expect(page.get_by_role("treeitem", name="b:, 600 keys")).to_be_visible()
+    page.get_by_role("button", name="Back to now").click()
+    expect(page.get_by_role("treeitem", name="a:, 1 key")).to_be_visible()
 
 
 def test_a_deleted_key_is_found_in_the_recycle_bin_and_restored(new_page: NewPage, client: redis.Redis) -> None:

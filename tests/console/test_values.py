@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Page, expect
 
-from console_store import LARGE_NUMBER
+from console_store import LARGE_NUMBER, ZSTD
 
 if TYPE_CHECKING:
     import redis
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ("value:text", ["Text", "Hex"]),
         ("value:msgpack", ["MessagePack", "Hex"]),
         ("value:gzip", ["Compressed", "Hex"]),
+        ("value:zstd", ["Compressed", "Hex"]),
         ("image:logo", ["Image", "Hex"]),
     ],
 )
@@ -43,6 +44,32 @@ def test_compressed_values_show_what_is_inside(new_page: NewPage) -> None:
     page = new_page("#/db0/keys/value:gzip")
     expect(page.get_by_role("region", name="Value as a tree")).to_contain_text('inside"gzip"')
     expect(page.get_by_text("decompressed 18 bytes of JSON")).to_be_visible()
+
+
+def test_a_value_in_zstd_shows_what_is_inside(new_page: NewPage) -> None:
+    page = new_page("#/db0/keys/value:zstd")
+    expect(page.get_by_role("region", name="Value as a tree")).to_contain_text('inside"zstd"')
+    expect(page.get_by_text("decompressed 4.4 KB of JSON")).to_be_visible()
+
+
+def test_zstd_is_opened_where_scripts_are_given_no_stream_for_it(new_page: NewPage) -> None:
+    """As in most browsers of today: the answer of the server says how it is encoded, and the browser opens that."""
+    page = new_page("#/db0/keys/value:zstd")
+    page.add_init_script(
+        "const Real = DecompressionStream; window.DecompressionStream = class { constructor(format) {"
+        " if (format === 'zstd') throw new TypeError('unsupported'); return new Real(format); } };"
+    )
+    with page.expect_response(re.compile("encoding=zstd")) as answer:
+        page.reload()
+    assert answer.value.header_value("content-encoding") == "zstd"
+    expect(page.get_by_role("region", name="Value as a tree")).to_contain_text('inside"zstd"')
+
+
+def test_what_only_begins_like_zstd_is_said_to_be_damaged(new_page: NewPage, client: redis.Redis) -> None:
+    client.set("value:not-zstd", ZSTD[:40] + b"x" * 100)
+    page = new_page("#/db0/keys/value:not-zstd")
+    expect(page.get_by_text("It begins like zstd, but it is damaged or something else.")).to_be_visible()
+    expect(page.get_by_role("list", name="Bytes in hex")).to_be_visible()
 
 
 def test_bytes_are_shown_in_hex(new_page: NewPage) -> None:

@@ -6,7 +6,9 @@ no lock and asks nobody: whoever has the store open goes on to append, seal, rot
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import resource
 from collections.abc import Callable, Set
 
 from keystead.backup.tails import Tail, has_frames
@@ -64,6 +66,14 @@ class HeldFiles(Directory):
         """Close all files but these."""
         for name in [name for name in self._held if name not in but]:
             self._held.pop(name).let_go()
+
+
+def allow_many_files() -> None:
+    """All files that are to be copied are held open, so that none is dropped before its turn."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # macOS has a lower bound of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Look:

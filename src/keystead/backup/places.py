@@ -6,6 +6,7 @@ Owns: the interface, and which words name which place. Must not know: what is ke
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 from keystead.backup.failures import PlaceFailure
@@ -47,6 +48,11 @@ def place_at(address: str) -> Place:
     if "://" in address:
         raise PlaceFailure(address, "a backup goes to a directory or to s3://bucket/prefix")
     return Folder(address)
+
+
+def is_inside(address: str, directory: str | Path) -> bool:
+    """Whether that place is in the directory whose backups it would hold, and would be lost with it."""
+    return not address.startswith(S3) and Path(address).resolve().is_relative_to(Path(directory).resolve())
 
 
 def read_whole(place: Place, name: str) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import sys
 import threading
@@ -17,7 +16,9 @@ from keystead.backup.cutting import written
 from keystead.backup.failures import Damage, DamagedBackup
 from keystead.backup.following import Lag, follow
 from keystead.backup.lease import leased
-from keystead.backup.places import S3, place_at
+from keystead.backup.looking import allow_many_files
+from keystead.backup.noting import note, note_place
+from keystead.backup.places import is_inside, place_at
 from keystead.backup.repository import Repository
 from keystead.backup.snapshots import Snapshot
 from keystead.backup.taking import Taking, refuse_links_elsewhere
@@ -27,10 +28,7 @@ from keystead.cli.offline import refuse_missing
 from keystead.cli.options import CommandLine
 from keystead.cli.progress import Stages, duration, many, size
 from keystead.config import Settings
-from keystead.engine.clock import wall_clock_ms
 from keystead.engine.files import Directory
-from keystead.engine.remembered import remember, remembered
-from keystead.errors import KeysteadError
 
 _DESCRIPTION: Final = """\
 Copy a data directory to DEST: a directory, or s3://bucket/prefix (with the
@@ -69,7 +67,7 @@ def run_backup(arguments: list[str]) -> int:
     parsed, settings = line.parse(arguments)
     refuse_missing(settings.directory)
     _refuse_inside(parsed.place, settings.directory)
-    _allow_many_files()
+    allow_many_files()
     repository = Repository(place_at(parsed.place))
     if parsed.link:
         refuse_links_elsewhere(repository)
@@ -86,7 +84,7 @@ def run_backup(arguments: list[str]) -> int:
 
 
 def _refuse_inside(place: str, directory: Path) -> None:
-    if not place.startswith(S3) and Path(place).resolve().is_relative_to(directory.resolve()):
+    if is_inside(place, directory):
         raise UsageError(f"{place} is in {directory}: a backup there would be lost with it")
 
 
@@ -114,7 +112,7 @@ class _Backup:
         """A snapshot of now, whenever the processor has nothing better to do."""
         os.nice(_NICENESS)
         began_s = time.monotonic()
-        self._remember_place()
+        note_place(self._directory, self._place, linked=self._link)
         snapshot = self._taking.take(with_digest=True)
         self._remember(snapshot)
         stages.end()
@@ -131,7 +129,7 @@ class _Backup:
     def follow(self) -> None:
         """Snapshots of now, until told to stop."""
         show = _LagLine(self._place)
-        self._remember_place()
+        note_place(self._directory, self._place, linked=self._link)
 
         def shipped(lag: Lag) -> None:
             show(lag)
@@ -153,19 +151,12 @@ class _Backup:
         except DamagedBackup as error:
             print(f"keystead: nothing is pruned: {error}", file=sys.stderr)
 
-    def _remember_place(self) -> None:
-        """Before anything is copied: whoever erases a key meanwhile must know that it may be there."""
-        with contextlib.suppress(OSError, KeysteadError):  # `_remember` says it
-            if self._place not in [backup.place for backup in remembered(self._directory)]:
-                remember(self._directory, self._place, 0, wall_clock_ms(), linked=self._link)
-
     def _remember(self, snapshot: Snapshot) -> None:
         """Let the directory know; the backup is as good without."""
         self._remembered_s = time.monotonic()
-        try:
-            remember(self._directory, self._place, snapshot.sequence, snapshot.taken_ms, linked=self._link)
-        except (OSError, KeysteadError) as error:
-            print(f"keystead: {self._settings.directory} does not remember this backup: {error}", file=sys.stderr)
+        reason = note(self._directory, self._place, snapshot, linked=self._link)
+        if reason:
+            print(f"keystead: {self._settings.directory} does not remember this backup: {reason}", file=sys.stderr)
 
 
 def _contents(snapshot: Snapshot) -> str:
@@ -218,14 +209,6 @@ def _told_to_stop() -> Iterator[Callable[[float], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _allow_many_files() -> None:
-    """All files that are to be copied are held open, so that none is dropped before its turn."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(ValueError, OSError):  # macOS has a lower bound of its own
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 # --- list, verify ----------------------------------------------------------------------------------------------------

@@ -7,8 +7,9 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from keystead.engine.history.answering import logged_of
 from keystead.engine.history.answers import Difference, KeyChange, Moment
 from keystead.engine.history.past import Past
 from keystead.engine.history.questions import LoggedTransaction, Operation, Transactions
+from keystead.engine.history.transactions import Transaction
 from keystead.engine.view import DATABASES
 from keystead.execution.past_moments import asking, first_behind, found
 
@@ -43,8 +45,9 @@ directory is only read; a server may have it open.
 {_MOMENTS}"""
 
 _LOG: Final = f"""\
-Print the transactions, oldest first, with times, authors and operations. The
-directory is only read; a server may have it open.
+Print the transactions, oldest first, or with --reverse or --before the newest
+first, with times, authors and operations. The directory is only read; a server
+may have it open.
 
 {_MOMENTS}"""
 
@@ -163,38 +166,51 @@ def _difference_as_json(difference: Difference) -> str:
 def run_log(arguments: list[str]) -> int:
     """Print transactions."""
     line = _command_line("log", _LOG, "keystead log [OPTIONS]", "only this database [all]")
-    line.add_time("--since", "begin there [the oldest that is kept]", metavar="MOMENT")
+    line.add_time("--since", "begin there, or end there if the newest is first [the oldest kept]", metavar="MOMENT")
+    line.own.add_argument("--reverse", action="store_true", help="the newest first")
+    line.add_time("--before", "the newest first, from there back", metavar="MOMENT")
+    line.add_figure("--count", None, "transactions at most")
     line.own.add_argument("--prefix", metavar="TEXT", default="", help="only operations on keys that begin so")
     line.own.add_argument("--author", metavar="NAME", help="only of this user, or of this client's name or address")
     line.own.add_argument("--follow", action="store_true", help="go on with what is committed from now on")
     parsed, settings = line.parse(arguments)
     database = None if parsed.db is None else _database(parsed)
-    asked = Transactions(None, 0, os.fsencode(parsed.prefix), parsed.author, database)
+    is_back = parsed.reverse or parsed.before is not None
+    if parsed.follow and (is_back or parsed.count is not None):
+        raise UsageError("log --follow goes on for ever, the oldest first: not with --reverse, --before or --count")
+    asked = Transactions(None, parsed.count or 0, os.fsencode(parsed.prefix), parsed.author, database)
+    since = None if parsed.since is None else moment(parsed.since)
+    before = None if parsed.before is None else moment(parsed.before)
     with _past(settings.directory) as past:
-        first = past.floor.sequence + 1 if parsed.since is None else first_behind(past, moment(parsed.since))
-        try:
-            while True:
-                first = _print_log(past, first, asked, as_json=parsed.json)
-                if not parsed.follow:
-                    break
-                sys.stdout.flush()
-                time.sleep(_POLL_S)
-                past.refresh()
-        except KeyboardInterrupt:
-            if not parsed.follow:  # else it is how one ends
-                raise
+        first = past.floor.sequence + 1 if since is None else first_behind(past, since)
+        if parsed.follow:
+            _follow_log(past, first, asked, as_json=parsed.json)
+            return 0
+        until = past.newest.sequence + 1 if before is None else first_behind(past, before)
+        with asking(past):
+            walk = past.transactions_back(until, first) if is_back else past.transactions(first, until)
+            _print_log(walk, asked, as_json=parsed.json)
     return 0
 
 
-def _print_log(past: Past, first: int, asked: Transactions, *, as_json: bool) -> int:
-    """Print what there is from that transaction on; the one to go on with."""
-    until = past.newest.sequence + 1
-    with asking(past):
-        for transaction in past.transactions(first, until):
-            logged = logged_of(transaction, asked, most=None)
-            if logged is not None:
-                _print(_logged_as_json(logged) if as_json else _logged_as_text(logged))
-    return max(first, until)
+def _follow_log(past: Past, first: int, asked: Transactions, *, as_json: bool) -> None:
+    """Print what there is from that transaction on, and what is added, until it is interrupted."""
+    with suppress(KeyboardInterrupt):
+        while True:
+            until = past.newest.sequence + 1
+            with asking(past):
+                _print_log(past.transactions(first, until), asked, as_json=as_json)
+            first = max(first, until)
+            sys.stdout.flush()
+            time.sleep(_POLL_S)
+            past.refresh()
+
+
+def _print_log(walk: Iterator[Transaction], asked: Transactions, *, as_json: bool) -> None:
+    """Print what was asked for of these transactions."""
+    found = (logged for transaction in walk if (logged := logged_of(transaction, asked, most=None)) is not None)
+    for logged in islice(found, asked.limit or None):
+        _print(_logged_as_json(logged) if as_json else _logged_as_text(logged))
 
 
 def _logged_as_text(logged: LoggedTransaction) -> str:

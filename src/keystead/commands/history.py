@@ -1,4 +1,4 @@
-"""Reading the past: KS.HISTORY, KS.MOMENT, KS.GET, KS.KEYS, KS.DIFF, KS.DELETED, KS.LOG.
+"""Reading the past: KS.HISTORY, KS.MOMENT, KS.GET, KS.KEYS, KS.FOLDERS, KS.DIFF, KS.DELETED, KS.LOG.
 
 Each asks whoever answers questions about the past (`keystead.execution.historian`) and replies when it has. The answer
 has everything the client has done before, and nothing that is not durable. None may be queued by MULTI: a transaction
@@ -29,6 +29,8 @@ from keystead.engine.history.questions import (
     Differences,
     DifferencesBetween,
     Dropped,
+    Folders,
+    FoldersAt,
     Found,
     Gone,
     HistoryOf,
@@ -148,6 +150,36 @@ def ks_keys(
 
 
 @history_command(
+    "KS.FOLDERS AT moment DELIMITER delimiter [PREFIX prefix] [AFTER last-name] [COUNT count]",
+    key_specs=(),
+    complexity="O(N) where N is the number of keys at the moment, the first time; O(log N) for each folder later",
+    summary="Returns the keys of a moment folded into folders, with the number of keys in each.",
+)
+def ks_folders(
+    session: Session,
+    moment: bytes,
+    delimiter: bytes,
+    *,
+    prefix: bytes = b"",
+    after: bytes | None = None,
+    count: int = DEFAULT_COUNT,
+) -> bytes | Promise:
+    """Names in order, each with its number of keys; of a key beside the folders that is null."""
+    if not session.user.may_read_all:
+        raise CommandError("NOPERM a folder's number counts keys that this user may not read: use KS.KEYS")
+    if not delimiter:
+        raise CommandError("ERR the delimiter must not be empty")
+    at = moment_argument(session, moment)
+    question = FoldersAt(session.db.number, at, prefix, delimiter, after, _bounded(count))
+
+    def reply(answer: Folders) -> object:
+        items = [[name, keys] for name, keys in answer.items]
+        return {**_moment(answer.moment), b"total": answer.total, b"folders": items, b"next": answer.following}
+
+    return _ask(session, question, reply)
+
+
+@history_command(
     "KS.DIFF from to [PREFIX prefix] [COUNT count] [AFTER last-key]",
     key_specs=(),
     complexity="O(N) where N is the number of keys at the two moments; further pages go on where the last one ended",
@@ -198,28 +230,35 @@ def ks_deleted(
 
 
 @history_command(
-    "KS.LOG [FROM moment] [COUNT count] [PREFIX prefix] [AUTHOR name] [DB db]",
+    "KS.LOG [FROM moment] [BEFORE moment | REV] [COUNT count] [PREFIX prefix] [AUTHOR name] [DB db]",
     complexity="O(N) where N is the number of transactions looked at",
-    summary="Returns transactions in order: when, by whom, what they did.",
+    summary="Returns transactions in order, or the newest first: when, by whom, what they did.",
 )
 def ks_log(
     session: Session,
     *,
     from_: bytes | None = None,
+    before: bytes | None = None,
+    rev: bool = False,
     count: int = DEFAULT_COUNT,
     prefix: bytes = b"",
     author: bytes | None = None,
     db: int | None = None,
 ) -> bytes | Promise:
-    """From the oldest on that is kept; FROM a sequence number or a time. Of every database unless told otherwise."""
+    """From the oldest on that is kept; FROM a sequence number or a time. Of every database unless told otherwise.
+
+    With BEFORE and REV the newest first: those before a sequence number, or up to a time; FROM is then where they end.
+    """
     start = None if from_ is None else moment_argument(session, from_)
+    end = None if before is None else moment_argument(session, before)
     name = None if author is None else author.decode("utf-8", "replace")
-    question = Transactions(start, _bounded(count), prefix, name, db)
+    back = rev or end is not None
+    question = Transactions(start, _bounded(count), prefix, name, db, back, end)
 
     def reply(answer: Log, items: list[LoggedTransaction], following: object) -> object:
         return {b"transactions": list(map(_transaction, items)), b"next": following}
 
-    return _gather(session, question, "start", reply)
+    return _gather(session, question, "end" if back else "start", reply)
 
 
 # --- Asking ----------------------------------------------------------------------------------------------------------
@@ -249,7 +288,7 @@ def _gather(
     """A page: *question* is asked, from one place to the next, until enough is found that may be shown. *place* is the
     field that says where it goes on."""
     executor = session.local
-    gathering = _Gathering(session, question.limit)
+    gathering = _Gathering(session, question.limit, back=place == "end")
     calling_off: list[CallOff] = []
 
     def start(done: Done) -> None:
@@ -263,7 +302,9 @@ def _gather(
             elif gathering.add(outcome):
                 done(session.encode(reply(outcome, gathering.items, gathering.following)))
             else:
-                following = questions.At(outcome.following) if place == "start" else outcome.following
+                following = outcome.following
+                if isinstance(outcome, Log):
+                    following = questions.At(following)
                 ask(msgspec.structs.replace(question, **{place: following, "limit": gathering.wanted}))
 
         ask(msgspec.structs.replace(question, limit=gathering.wanted))
@@ -274,9 +315,10 @@ def _gather(
 class _Gathering:
     """The items of one reply, from several answers."""
 
-    def __init__(self, session: Session, count: int) -> None:
+    def __init__(self, session: Session, count: int, *, back: bool) -> None:
         self._session = session
         self._count = count
+        self._back = back
         self._bytes = 0
         self.items: list[Any] = []
         self.following: object = None
@@ -296,7 +338,7 @@ class _Gathering:
                 continue
             self.items.append(shown)
             self._bytes += _length(shown)
-            place = _place_behind(shown)
+            place = _place_behind(shown, back=self._back)
             if not reads_all and self._is_full and place is not None and item is not answer.items[-1]:
                 self.following = place
                 return True
@@ -325,10 +367,10 @@ def _length(item: Any) -> int:
     return 0 if isinstance(item, LoggedTransaction) else len(item.value)
 
 
-def _place_behind(item: Any) -> object:
-    """Where to go on behind the item; None: not there."""
+def _place_behind(item: Any, *, back: bool) -> object:
+    """Where to go on behind the item; None: not there. *back*: in a log that is read back."""
     if isinstance(item, LoggedTransaction):
-        return item.sequence + 1
+        return item.sequence + (not back)
     if isinstance(item, Removed):
         return None if item.sequence is None else Behind(item.sequence, item.key)
     return item.key

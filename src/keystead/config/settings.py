@@ -226,6 +226,14 @@ class Settings:
         "A log segment is closed, and a new one begun, at this size.",
         group="Durability",
     )
+    backup_places: tuple[str, ...] = _setting(
+        "backup-places",
+        Names("PLACE"),
+        "",
+        "Where backups may be taken over HTTP, from the console too: directories or s3://bucket/prefix, separated by "
+        "commas; none when empty. keystead backup takes them anywhere.",
+        group="Durability",
+    )
     shutdown_timeout_s: int = _setting(
         "shutdown-timeout",
         Seconds(),

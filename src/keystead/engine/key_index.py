@@ -213,7 +213,7 @@ class KeyIndex:
     def count(self, prefix: bytes) -> int:
         """How many keys begin with *prefix*."""
         ranks = self._settled_ranks()
-        return self._rank(ranks, _after_prefix(prefix)) - self._rank(ranks, prefix)
+        return self._rank(ranks, after_prefix(prefix)) - self._rank(ranks, prefix)
 
     def range(self, prefix: bytes = b"", after: bytes | None = None, limit: int = SLICE_KEYS) -> list[bytes]:
         """The first *limit* keys, in order, that begin with *prefix* and come after the key *after*."""
@@ -221,7 +221,7 @@ class KeyIndex:
         # The least key after a key is that key and a zero byte.
         start = prefix if after is None else max(prefix, after + b"\0")
         i, at = self._place(start)
-        last, stop = self._place(_after_prefix(prefix))
+        last, stop = self._place(after_prefix(prefix))
         found: list[bytes] = []
         while i <= last and len(found) < limit:
             block = self._blocks[i]
@@ -234,7 +234,7 @@ class KeyIndex:
         """Of the keys that begin with *prefix*, in order, *limit* from the position *offset* on."""
         ranks = self._settled_ranks()
         start = self._rank(ranks, prefix) + offset
-        left = min(limit, self._rank(ranks, _after_prefix(prefix)) - start)
+        left = min(limit, self._rank(ranks, after_prefix(prefix)) - start)
         found: list[bytes] = []
         i = bisect_right(ranks, start) - 1
         while left > len(found):
@@ -271,7 +271,7 @@ class KeyIndex:
     def _behind(self, name: bytes, prefix: bytes, delimiter: bytes) -> bytes | None:
         """The least key that a page continued after *name* may show; None when there can be none."""
         is_folder = name.find(delimiter, len(prefix)) >= 0
-        return _after_prefix(name) if is_folder else name + b"\0"
+        return after_prefix(name) if is_folder else name + b"\0"
 
     def _settled_ranks(self) -> list[int]:
         """Merge everything pending, and sum up again what lies before each block if that changed it."""
@@ -298,7 +298,7 @@ class KeyIndex:
         return i, bisect_left(self._blocks[i], key)
 
 
-def _after_prefix(prefix: bytes) -> bytes | None:
+def after_prefix(prefix: bytes) -> bytes | None:
     """The least key greater than every key that begins with *prefix*; None when there is none."""
     stem = prefix.rstrip(b"\xff")
     return stem[:-1] + bytes((stem[-1] + 1,)) if stem else None

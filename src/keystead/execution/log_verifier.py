@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 
 import msgspec
 
+from keystead.engine.background_process import end_with_parent
 from keystead.engine.files import Directory
 from keystead.engine.verifying import verify
 from keystead.errors import DamagedData, KeysteadError
@@ -50,7 +50,7 @@ class Report(msgspec.Struct):
 def main() -> None:
     """Entry point of the process."""
     request = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     os.nice(NICE)
     try:
         _verify(request)
@@ -75,11 +75,6 @@ def _verify(request: Request) -> None:
 def _tell(report: Report) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
     sys.stdout.buffer.flush()
-
-
-def _end_with_parent() -> None:
-    os.read(sys.stdin.fileno(), 1)  # not by the buffer: its lock would be held when the interpreter ends
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -161,7 +161,9 @@ class App(Process):
         if self._settings.log_operations:
             self._operations.start()
         self._clients = Clients(self._loop, executor, self._turns)
-        self._store = Store(self._loop, executor, self._turns, self._recovery, self._http.now_s)
+        self._store = Store(
+            self._loop, executor, self._turns, self._recovery, self._settings.backup_places, self._http.now_s
+        )
         self._http.begin(self._clients, self._turns, self._store)
         self._engine.maintenance.on_forgotten = self._forget
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import subprocess
-import sys
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
 from keystead.execution.log_verifier import Damage, Report, Request
+from keystead.server.reporting import ProcessFailed, reports_of
 
 if TYPE_CHECKING:
     from keystead.engine.engine import Engine
@@ -23,7 +23,7 @@ log = logging.getLogger("keystead.server")
 
 Result: TypeAlias = Literal["sound", "damaged", "failed"]
 
-_COMMAND: Final = (sys.executable, "-m", "keystead.execution.log_verifier")
+_MODULE: Final = "keystead.execution.log_verifier"
 _decode = msgspec.json.Decoder(Report).decode
 
 
@@ -56,7 +56,7 @@ class Verification:
         run.result = None
         try:
             run.result = await self._verify(run)
-        except OSError as error:
+        except (OSError, ProcessFailed) as error:
             log.error("the log could not be verified: %s", error)
             run.result = "failed"
         except asyncio.CancelledError:
@@ -69,26 +69,12 @@ class Verification:
             log.error("damaged data in %s at byte %d: %s", damage.file, damage.offset, damage.reason)
 
     async def _verify(self, run: Run) -> Result:
-        pipe = subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(*_COMMAND, stdin=pipe, stdout=pipe, stderr=pipe)
-        try:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            assert process.stderr is not None
-            request = Request(self._engine.path, self._engine.log.durable_bytes())
-            process.stdin.write(msgspec.json.encode(request) + b"\n")  # it stays open: its end is the process'
-            async for line in process.stdout:
+        request = Request(self._engine.path, self._engine.log.durable_bytes())
+        async with aclosing(reports_of(_MODULE, request)) as lines:
+            async for line in lines:
                 report = _decode(line)
                 run.done_bytes, run.total_bytes, run.files = report.done_bytes, report.total_bytes, report.files
                 run.damage += report.damage
-            said = (await process.stderr.read(4096)).decode("utf-8", "replace").strip()
-            if await process.wait() != 0:
-                log.error("verifying the log failed: %s", said)
-                return "failed"
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await asyncio.shield(process.wait())
         return "damaged" if run.damage else "sound"
 
 

@@ -21,6 +21,7 @@ from keystead.engine.history.questions import (
     Changes,
     DifferencesBetween,
     Dropped,
+    FoldersAt,
     Found,
     HistoryOf,
     KeysAt,
@@ -129,7 +130,57 @@ def test_a_comparison_goes_on_where_it_stopped(answerer: Answerer, monkeypatch: 
 def test_the_log_ends_early_when_it_takes_long(answerer: Answerer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answering, "SLICE_S", -1.0)
     log = answerer.answer(Transactions(None, 100), None)
-    assert log == Log([], 1)
+    assert isinstance(log, Log)
+    assert (sequences(log), log.following) == ([1], 2)
+    back = answerer.answer(Transactions(None, 100, back=True), None)
+    assert isinstance(back, Log)
+    assert (sequences(back), back.following) == ([5], 5)
+
+
+def sequences(log: Log) -> list[int]:
+    return [item.sequence for item in log.items]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (None, None, [5, 4, 3, 2, 1]),
+        (None, At(4), [3, 2, 1]),
+        (At(2), At(4), [3, 2]),
+        (At(4), At(4), []),
+        (None, At(1), []),
+        (None, At(99), [5, 4, 3, 2, 1]),
+        (None, At(None, 1 << 50), [5, 4, 3, 2, 1]),
+    ],
+)
+def test_the_log_is_read_back(answerer: Answerer, start: At | None, end: At | None, expected: list[int]) -> None:
+    log = answerer.answer(Transactions(start, 100, back=True, end=end), None)
+    assert isinstance(log, Log)
+    assert (sequences(log), log.following) == (expected, None)
+
+
+def test_times_part_the_log_in_two(answerer: Answerer) -> None:
+    """Whatever time is given, what is behind it and what is up to it are all there is."""
+    for sequence in range(1, 6):
+        at = At(None, _time_of(answerer, sequence))
+        onward = answerer.answer(Transactions(at, 100), None)
+        back = answerer.answer(Transactions(None, 100, back=True, end=at), None)
+        assert isinstance(onward, Log)
+        assert isinstance(back, Log)
+        assert sequences(back)[::-1] + sequences(onward) == [1, 2, 3, 4, 5]
+        assert sequences(back)[0] >= sequence
+
+
+def test_a_log_that_is_read_back_has_pages(answerer: Answerer) -> None:
+    found, end = [], None
+    while True:
+        log = answerer.answer(Transactions(None, 2, back=True, end=end), None)
+        assert isinstance(log, Log)
+        found += sequences(log)
+        if log.following is None:
+            break
+        end = At(log.following)
+    assert found == [5, 4, 3, 2, 1]
 
 
 def test_operations_of_a_large_transaction_are_counted(
@@ -157,6 +208,7 @@ def test_what_cannot_be_answered_says_why(disk: SimulatedDisk, answerer: Answere
         HistoryOf(0, b"\xff", 1, 5, values=False),
         ValueAt(15, b"k", At(None, 5)),
         KeysAt(0, At(1), b"p", None, 3),
+        FoldersAt(0, At(1), b"p", b":", None, 3),
         DifferencesBetween(0, At(1), At(2), b"", b"a", 3),
         RemovedKeys(0, b"", Behind(3, b"k"), 4),
         RemovedKeys(0, b"", 3, 4),
@@ -175,6 +227,7 @@ def test_an_answer_survives_its_way_back(answerer: Answerer) -> None:
         HistoryOf(0, b"k1", 5),
         ValueAt(0, b"k1", At(3)),
         KeysAt(0, At(5), b"", None, 3),
+        FoldersAt(0, At(5), b"", b"1", None, 3),
         DifferencesBetween(0, At(1), At(5), b"", None, 3),
         RemovedKeys(0, b"", None, 4),
         Transactions(None, 3),

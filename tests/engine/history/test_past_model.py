@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from itertools import islice
 from random import Random
 
 import pytest
@@ -18,6 +19,7 @@ from workload import EMPTY_DISK, KEYS
 
 from keystead.engine.files import Directory
 from keystead.engine.history.past import Behind, Difference, HistoryDropped, NotCommitted, Past, Removed
+from keystead.engine.history.transactions import Transaction
 
 LIVES = int(os.environ.get("KEYSTEAD_PAST_LIVES", "40"))
 FIRST_SEED = int(os.environ.get("KEYSTEAD_SEED", "0"))
@@ -72,6 +74,27 @@ def compare(past: Past, model: Model, random: Random, seed: int) -> None:
     assert list(past.transactions(first + 1, second + 1)) == [
         each for each in model.transactions if first < each.sequence <= second
     ], (seed, first, second)
+    compare_back(past, model, random, (seed, first, second))
+
+
+def compare_back(past: Past, model: Model, random: Random, where: object) -> None:
+    """The log read backwards is the log: whole, from anywhere, to anywhere, and by pages."""
+    newest_first = model.transactions[::-1]
+    assert list(past.transactions_back(past.newest.sequence + 1)) == newest_first, where
+    first, before = sorted(random.choices(range(past.floor.sequence + 1, past.newest.sequence + 2), k=2))
+    expected = [each for each in newest_first if first <= each.sequence < before]
+    assert list(past.transactions_back(before, first)) == expected, (where, first, before)
+    paged: list[Transaction] = []
+    following = past.newest.sequence + 1
+    while page := list(islice(past.transactions_back(following), 3)):
+        paged += page
+        following = page[-1].sequence
+    assert paged == newest_first, where
+    if past.floor.sequence:
+        with pytest.raises(HistoryDropped):
+            past.transactions_back(past.floor.sequence)
+    with pytest.raises(NotCommitted):
+        past.transactions_back(past.newest.sequence + 2)
 
 
 def compare_moment(past: Past, model: Model, sequence: int, where: object) -> None:

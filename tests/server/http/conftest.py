@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def http_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
-    """Keystead with its defaults, listening for HTTP too."""
-    with running(start_keystead_http(tmp_path_factory.mktemp("http") / "data")) as server:
+    """Keystead with its defaults and a place for backups, listening for HTTP too."""
+    directory = tmp_path_factory.mktemp("http")
+    with running(start_keystead_http(directory / "data", "--backup-places", str(directory / "backups"))) as server:
         yield server
 
 

@@ -105,9 +105,26 @@ def test_keys_are_listed_as_they_were(http: HttpConnection) -> None:
     assert names == [{"name": "p:1"}, {"name": "p:3"}]
 
 
-def test_a_page_of_the_past_has_no_positions_and_no_folders(http: HttpConnection) -> None:
+def test_keys_of_the_past_are_folded_into_folders_with_exact_counts(http: HttpConnection) -> None:
+    for key in ("fold:a:1", "fold:a:2", "fold:b", "fold:c:1"):
+        http.ask("PUT", f"/v1/keys/{key}", b"x")
+    then = http.ask("GET", "/v1/history/fold:c:1?count=1").json["changes"][0]["sequence"]
+    http.ask("DELETE", "/v1/keys?prefix=fold:a:&expect=2")
+    target, found = f"/v1/keys?prefix=fold:&delimiter=:&limit=1&at={then}", []
+    while target:
+        page = http.ask("GET", target).json
+        assert page["at"]["sequence"] == then
+        assert page["total"] == 4
+        found += page["items"]
+        target = page["next"]
+    folders = [{"name": "fold:a:", "folder": True, "keys": 2}, {"name": "fold:b"}]
+    assert found == [*folders, {"name": "fold:c:", "folder": True, "keys": 1}]
+
+
+def test_a_page_of_the_past_has_no_positions(http: HttpConnection) -> None:
     assert http.ask("GET", "/v1/keys?at=now&offset=3").status == 400
-    assert http.ask("GET", "/v1/keys?at=now&delimiter=:").status == 400
+    assert http.ask("GET", "/v1/keys?at=now&delimiter=").status == 400
+    assert http.ask("GET", "/v1/keys?at=now&delimiter=:&include=value").status == 400
 
 
 def test_differences_have_pages_between_the_same_moments(http: HttpConnection, sequence: int) -> None:
@@ -174,6 +191,19 @@ def test_transactions_tell_who_did_what(http: HttpConnection, redis_door: Socket
     assert http.ask("GET", begun["next"]).json["transactions"][0]["sequence"] == sequence + 2
 
 
+def test_transactions_are_told_the_newest_first(http: HttpConnection, sequence: int) -> None:
+    for number in range(5):
+        http.ask("PUT", "/v1/keys/k", b"%d" % number)
+    target, found = f"/v1/transactions?before=now&count=2&prefix=k&from={sequence + 1}", []
+    while target:
+        page = http.ask("GET", target).json
+        found += [each["sequence"] for each in page["transactions"]]
+        target = page["next"]
+    assert found == list(range(sequence + 5, sequence, -1))
+    (one,) = http.ask("GET", f"/v1/transactions?before={sequence + 3}&count=1").json["transactions"]
+    assert one["sequence"] == sequence + 2
+
+
 @pytest.mark.parametrize(
     ("target", "status", "words"),
     [
@@ -235,6 +265,13 @@ def test_a_restricted_user_sees_only_what_he_may_read(own_server: HttpServer) ->
         told = ada.ask("GET", f"/v1/transactions?from={sequence + 1}")
         assert b"secret" not in told.body
         assert len(told.json["transactions"]) == 6
+        back, target = [], "/v1/transactions?before=now&count=4"
+        while len(back) < 6:
+            page = ada.ask("GET", target)
+            assert b"secret" not in page.body
+            back += page.json["transactions"]
+            target = page.json["next"]
+        assert back[:6] == told.json["transactions"][::-1]
     finally:
         ada.close()
         http.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -200,3 +201,18 @@ def test_strict_headers_go_with_every_answer(http: HttpConnection) -> None:
         assert headers["content-security-policy"].startswith("default-src 'none'")
         assert headers["cache-control"] == "no-store"
         assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_a_value_that_was_compressed_says_so_to_who_takes_that(http: HttpConnection) -> None:
+    inside = gzip.compress(b"inside")
+    http.ask("PUT", "/v1/keys/k", inside)
+    plain = http.ask("GET", "/v1/keys/k", Accept_Encoding="gzip")
+    assert "content-encoding" not in plain.headers
+    encoded = http.ask("GET", "/v1/keys/k?encoding=gzip", Accept_Encoding="br, gzip;q=0.5")
+    assert (encoded.headers["content-encoding"], encoded.body) == ("gzip", inside)
+    assert encoded.headers["etag"] == plain.headers["etag"]
+    past = http.ask("GET", "/v1/keys/k?encoding=zstd&at=now", Accept_Encoding="zstd")
+    assert (past.headers["content-encoding"], past.body) == ("zstd", inside)
+    for taken in ("", "br", "gzip;q=0", "xgzip"):
+        assert http.ask("GET", "/v1/keys/k?encoding=gzip", Accept_Encoding=taken).status == 406
+    assert http.ask("GET", "/v1/keys/k?encoding=rot13").status == 400

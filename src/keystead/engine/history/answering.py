@@ -23,6 +23,8 @@ from keystead.engine.history.questions import (
     Differences,
     DifferencesBetween,
     Dropped,
+    Folders,
+    FoldersAt,
     Found,
     Gone,
     HistoryOf,
@@ -143,6 +145,14 @@ class Answerer:
             items.append(Item(key, bytes(value) if asked.values else b"", expires_at_ms))
         return Page(moment, items, None)
 
+    def _folders(self, past: Past, asked: FoldersAt) -> Folders:
+        moment = moment_of(past, asked.at)
+        found, total = past.folders_at(
+            asked.database, moment, asked.prefix, asked.delimiter, asked.after, asked.limit + 1
+        )
+        items = found[: asked.limit]
+        return Folders(moment, items, total, items[-1][0] if len(found) > len(items) else None)
+
     def _differences(self, past: Past, asked: DifferencesBetween) -> Differences:
         earlier, later = moment_of(past, asked.earlier), moment_of(past, asked.later)
         place = (asked.database, earlier, later, asked.prefix, asked.after)
@@ -192,19 +202,29 @@ class Answerer:
         return UndoStepsFound(steps, None)
 
     def _log(self, past: Past, asked: Transactions) -> Log:
-        first = first_of(past, asked.start)
-        until = past.newest.sequence + 1
+        walk = self._back(past, asked) if asked.back else self._onward(past, asked)
         deadline_s = time.monotonic() + SLICE_S
         items: list[LoggedTransaction] = []
         told = 0
-        for transaction in past.transactions(first, until):
-            if len(items) == asked.limit or told > MOST_OPERATIONS or time.monotonic() > deadline_s:
-                return Log(items, transaction.sequence)
+        for looked_at, transaction in enumerate(walk):
+            # One at least, however long it takes: else whoever goes on there would come no further.
+            is_late = looked_at and time.monotonic() > deadline_s
+            if len(items) == asked.limit or told > MOST_OPERATIONS or is_late:
+                return Log(items, transaction.sequence + asked.back)
             logged = logged_of(transaction, asked, MOST_OPERATIONS)
             if logged is not None:
                 items.append(logged)
                 told += len(logged.operations)
         return Log(items, None)
+
+    @staticmethod
+    def _onward(past: Past, asked: Transactions) -> Iterator[Transaction]:
+        return past.transactions(first_of(past, asked.start), past.newest.sequence + 1)
+
+    @staticmethod
+    def _back(past: Past, asked: Transactions) -> Iterator[Transaction]:
+        first = 0 if asked.start is None else first_of(past, asked.start)
+        return past.transactions_back(end_of(past, asked.end), first)
 
 
 _ANSWERS: Final[dict[type, Callable[[Answerer, Past, Any], Answer]]] = {
@@ -212,6 +232,7 @@ _ANSWERS: Final[dict[type, Callable[[Answerer, Past, Any], Answer]]] = {
     HistoryOf: Answerer._changes,
     ValueAt: Answerer._value,
     KeysAt: Answerer._page,
+    FoldersAt: Answerer._folders,
     DifferencesBetween: Answerer._differences,
     RemovedKeys: Answerer._gone,
     Transactions: Answerer._log,
@@ -232,6 +253,16 @@ def first_of(past: Past, start: At | None) -> int:
     if start.sequence is None:
         return past.moment_at(max(0, start.time_ms)).sequence + 1
     return max(1, start.sequence)
+
+
+def end_of(past: Past, end: At | None) -> int:
+    """The transaction before which to begin when they are read back. HistoryDropped, NotCommitted."""
+    behind_newest = past.newest.sequence + 1
+    if end is None:
+        return behind_newest
+    if end.sequence is None:
+        return past.moment_at(max(0, end.time_ms)).sequence + 1
+    return min(end.sequence, behind_newest)
 
 
 def logged_of(transaction: Transaction, asked: Transactions, most: int | None) -> LoggedTransaction | None:

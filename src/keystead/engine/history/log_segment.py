@@ -6,6 +6,7 @@ Owns: frames by place, and what transactions in them did. Must not know: other s
 from __future__ import annotations
 
 import copy
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from operator import attrgetter
@@ -311,6 +312,31 @@ class LogSegment:
                         databases = after(databases, transaction.operations)
             except (msgspec.DecodeError, ReplayError) as error:
                 raise DamagedData(self.path, frame.offset, f"its content makes no sense: {error}") from error
+
+    def transactions_back(self, before: int, databases_at: Callable[[int], Databases]) -> Iterator[Transaction]:
+        """The transactions before that one, newest first; *databases_at* tells what was shown behind a transaction.
+
+        Read from mark to mark, the last first: so no more is read than is asked for, and little is held at once.
+        """
+        marks = self.index.marks
+        for at in range(bisect_left(marks, before, key=lambda mark: mark.first_sequence) - 1, -1, -1):
+            end = offset_of(marks[at + 1].place) if at + 1 < len(marks) else None
+            for frame in reversed(self._commits_between(marks[at].place, end, before)):
+                try:
+                    told = list(self._transactions(frame, databases_at(frame.first_sequence - 1)))
+                except (msgspec.DecodeError, ReplayError) as error:
+                    raise DamagedData(self.path, frame.offset, f"its content makes no sense: {error}") from error
+                yield from (transaction for transaction in reversed(told) if transaction.sequence < before)
+
+    def _commits_between(self, place: int, end: int | None, before: int) -> list[Frame]:
+        """The commit frames from that place on and before that offset, as far as they begin before a transaction."""
+        commits = []
+        for frame in self.frames(place, WALK_BYTES):
+            if frame.offset == end or frame.first_sequence >= before:
+                break
+            if frame.kind == COMMIT:
+                commits.append(frame)
+        return commits
 
     def _transactions(self, frame: Frame, databases: Databases) -> Iterator[Transaction]:
         entries = decode_entries(frame.payload)

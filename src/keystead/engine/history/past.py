@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from keystead.engine import manifest as manifests
@@ -22,7 +23,7 @@ from keystead.engine.history.removed import RecycleBin
 from keystead.engine.history.retained_log import RetainedLog, State, alive
 from keystead.engine.history.transactions import ATTEMPTS, HistoryDropped, Transaction, after
 from keystead.engine.history.values_at import values_at
-from keystead.engine.history.view_at import give_back_keys, keys_of, view_at
+from keystead.engine.history.view_at import count_of, folders_of, give_back_keys, keys_of, view_at
 from keystead.errors import DamagedData
 
 if TYPE_CHECKING:
@@ -60,6 +61,14 @@ class Held(NamedTuple):
     databases: Databases
     first: int
     end: int
+
+
+class HeldBack(NamedTuple):
+    """One segment, open, to be read backwards."""
+
+    kept: Kept
+    segment: LogSegment
+    databases_at: Callable[[int], Databases]
 
 
 class Past:
@@ -182,9 +191,7 @@ class Past:
 
         The views of the last few moments are kept, so that further pages are quick.
         """
-        self._log.check(moment.sequence)
-        view = self._asked(lambda: self._kept_view(moment))
-        keys = self._keys.get((database, moment), lambda: self._keys_of(view, database, moment))
+        view, keys = self._view_and_keys(database, moment)
         start = bisect_left(keys, prefix) if after is None or after < prefix else bisect_right(keys, after)
         page: list[tuple[bytes, bytes, int]] = []
         for key in keys[start : start + limit]:
@@ -193,6 +200,19 @@ class Past:
                 break
             page.append((key, *state))
         return page
+
+    def folders_at(
+        self, database: int, moment: Moment, prefix: bytes, delimiter: bytes, after: bytes | None, limit: int
+    ) -> tuple[list[tuple[bytes, int | None]], int]:
+        """The first *limit* folders of that moment with the numbers of their keys, and the keys beside them with None,
+        behind *after*; how many keys there were that begin so. As quick as a page, whatever is in the folders."""
+        _, keys = self._view_and_keys(database, moment)
+        return list(islice(folders_of(keys, prefix, delimiter, after), limit)), count_of(keys, prefix)
+
+    def _view_and_keys(self, database: int, moment: Moment) -> tuple[View, list[bytes]]:
+        self._log.check(moment.sequence)
+        view = self._asked(lambda: self._kept_view(moment))
+        return view, self._keys.get((database, moment), lambda: self._keys_of(view, database, moment))
 
     def _keys_of(self, view: View, database: int, moment: Moment) -> list[bytes]:
         return keys_of(view, database, b"", moment.time_ms, self._log.between_frames)
@@ -256,6 +276,44 @@ class Past:
             if end >= until:
                 return
             held = self._asked(lambda: self._held(end, until))  # noqa: B023 - called at once
+
+    def transactions_back(self, before: int, first: int = 0) -> Iterator[Transaction]:
+        """The transactions before *before* and from *first* on, newest first. HistoryDropped, NotCommitted.
+
+        As `transactions`; but what retention lets go meanwhile is the end, as it is for whoever asks later.
+        """
+        if before <= first:
+            return iter(())
+        self._log.check(before - 1)
+        return self._read_back(before, first)
+
+    def _read_back(self, before: int, first: int) -> Iterator[Transaction]:
+        while before > max(first, self.floor.sequence + 1):
+            last = before - 1
+            try:
+                held = self._asked(lambda: self._held_back(last))  # noqa: B023 - called at once
+            except HistoryDropped:
+                return
+            try:
+                for transaction in held.segment.transactions_back(before, held.databases_at):
+                    if transaction.sequence < first:
+                        return
+                    yield transaction
+                    before = transaction.sequence
+            finally:
+                held.kept.close()
+            if before > last:
+                raise DamagedData(held.segment.path, 0, f"transaction {last} cannot be found")
+
+    def _held_back(self, last: int) -> HeldBack:
+        generation = self._log.generation_of(last - 1)  # where the transaction is: *last* may begin the next one
+        generation.databases_at(last - 1)  # what that needs of earlier segments is known from here on
+        kept = Kept(self._directory)
+        try:
+            return HeldBack(kept, self._log.segment_of(last).held_by(kept), generation.databases_at)
+        except FileNotFoundError:
+            kept.close()
+            raise
 
     # --- Life -------------------------------------------------------------------------------------------------------
 

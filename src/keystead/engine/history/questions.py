@@ -65,6 +65,17 @@ class KeysAt(_Question, frozen=True, array_like=True, tag=True):
     values: bool = True
 
 
+class FoldersAt(_Question, frozen=True, array_like=True, tag=True):
+    """The keys at a moment that begin with *prefix*, folded at the delimiter, behind *after*; `Folders`."""
+
+    database: int
+    at: At
+    prefix: bytes
+    delimiter: bytes
+    after: bytes | None
+    limit: int
+
+
 class DifferencesBetween(_Question, frozen=True, array_like=True, tag=True):
     """Keys that begin with *prefix* and are not the same at two moments, behind *after*; `Differences`."""
 
@@ -86,7 +97,10 @@ class RemovedKeys(_Question, frozen=True, array_like=True, tag=True):
 
 
 class Transactions(_Question, frozen=True, array_like=True, tag=True):
-    """Transactions from *start* on: behind it if it is a time, else with that one; `Log`."""
+    """Transactions from *start* on: behind it if it is a time, else with that one; `Log`.
+
+    *back*: those before *end*, or up to it if it is a time, newest first; *start* is then where they end.
+    """
 
     start: At | None
     """None: the oldest that is kept."""
@@ -96,6 +110,9 @@ class Transactions(_Question, frozen=True, array_like=True, tag=True):
     author: str | None = None
     """Only those of that user, or of that client's name or address."""
     database: int | None = None
+    back: bool = False
+    end: At | None = None
+    """None: the newest there is. Only of those that are read back."""
 
 
 class UndoOutlineOf(_Question, frozen=True, array_like=True, tag=True):
@@ -117,6 +134,7 @@ Question: TypeAlias = (
     | HistoryOf
     | ValueAt
     | KeysAt
+    | FoldersAt
     | DifferencesBetween
     | RemovedKeys
     | Transactions
@@ -183,6 +201,16 @@ class Page(_Answer, frozen=True, array_like=True, tag=True):
     following: bytes | None
 
 
+class Folders(_Answer, frozen=True, array_like=True, tag=True):
+    """Folders with the numbers of their keys, and keys with None, in order; how many keys begin with the prefix; the
+    *after* of the next page; None: that was all."""
+
+    moment: Moment
+    items: list[tuple[bytes, int | None]]
+    total: int
+    following: bytes | None
+
+
 class Differences(_Answer, frozen=True, array_like=True, tag=True):
     """Some keys in order, and the *after* to go on with; None: that was all."""
 
@@ -225,7 +253,7 @@ class LoggedTransaction(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Log(_Answer, frozen=True, array_like=True, tag=True):
-    """Oldest first, and the sequence number to go on from; None: that was all that is durable."""
+    """In the order that was asked for, and the sequence number to go on from, or before; None: that was all."""
 
     items: list[LoggedTransaction]
     following: int | None
@@ -246,7 +274,7 @@ class UndoStepsFound(_Answer, frozen=True, array_like=True, tag=True):
     following: tuple[int, bytes] | None
 
 
-Answer: TypeAlias = Found | Changes | Value | Page | Differences | Gone | Log | UndoOutlined | UndoStepsFound
+Answer: TypeAlias = Found | Changes | Value | Page | Folders | Differences | Gone | Log | UndoOutlined | UndoStepsFound
 
 
 class Dropped(_Answer, frozen=True, array_like=True, tag=True):

@@ -37,6 +37,10 @@ class RetainedGeneration:
         record = checkpoint.record if checkpoint else None
         self.start = Moment(record.sequence - 1, record.time_ms) if record else Moment(0, 0)
         """The moment before its first transaction."""
+        self._looked_at = 0
+        """Of so many segments the binds are known: by sequence, and what the databases showed behind each."""
+        self._bound: list[int] = []
+        self._shown: list[Databases] = []
 
     @property
     def databases(self) -> Databases:
@@ -58,13 +62,16 @@ class RetainedGeneration:
 
     def databases_at(self, sequence: int) -> Databases:
         """What the databases showed after that transaction."""
-        databases = self.databases
-        for segment in self.segments:
+        while self._looked_at < len(self.segments):
+            segment = self.segments[self._looked_at]
+            if segment.header.first_sequence > sequence:
+                break
             for touch in segment.binds():
-                if touch.sequence > sequence:
-                    return databases
-                databases = after(databases, touch.operations)
-        return databases
+                self._shown.append(after(self._shown[-1] if self._shown else self.databases, touch.operations))
+                self._bound.append(touch.sequence)
+            self._looked_at += 1
+        behind = bisect_right(self._bound, sequence)
+        return self._shown[behind - 1] if behind else self.databases
 
 
 class RetainedLog:

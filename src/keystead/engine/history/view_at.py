@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from keystead.engine.expiries import expiry_of
 from keystead.engine.format import COMMIT
 from keystead.engine.history.answers import Moment
+from keystead.engine.key_index import after_prefix
 from keystead.engine.recovery import replay
 from keystead.engine.view import KeyspaceView, View
 
@@ -113,3 +114,36 @@ def in_order(runs: Sequence[list[bytes]], between: Callable[[], None]) -> list[b
         ordered += sorted(part)
         between()
     return ordered
+
+
+def count_of(keys: Sequence[bytes], prefix: bytes) -> int:
+    """How many of the sorted keys begin so."""
+    return _end_of(keys, prefix) - bisect_left(keys, prefix)
+
+
+def folders_of(
+    keys: Sequence[bytes], prefix: bytes, delimiter: bytes, after: bytes | None
+) -> Iterator[tuple[bytes, int | None]]:
+    """The sorted keys that begin so, folded at the delimiter: each folder with the number of its keys, each key that is
+    in none with None, in order; behind a key or folder *after*."""
+    place = bisect_left(keys, prefix)
+    if after is not None and after >= prefix:
+        is_folder = after.find(delimiter, len(prefix)) >= 0
+        place = _end_of(keys, after) if is_folder else bisect_right(keys, after)
+    end = _end_of(keys, prefix)
+    while place < end:
+        key = keys[place]
+        cut = key.find(delimiter, len(prefix))
+        if cut < 0:
+            yield key, None
+            place += 1
+        else:
+            folder = key[: cut + len(delimiter)]
+            behind = _end_of(keys, folder)
+            yield folder, behind - place
+            place = behind
+
+
+def _end_of(keys: Sequence[bytes], prefix: bytes) -> int:
+    beyond = after_prefix(prefix)
+    return len(keys) if beyond is None else bisect_left(keys, beyond)

@@ -78,18 +78,20 @@ def get_deleted(request: Request) -> None:
 
 
 def get_transactions(request: Request) -> None:
-    """The log, in order."""
-    parameters = request.raw_parameters(("from", "prefix", "author", "count", "db"))
+    """The log, in order; with ?before= the newest first."""
+    parameters = request.raw_parameters(("from", "before", "prefix", "author", "count", "db"))
     args = [b"KS.LOG", b"COUNT", _count(parameters)]
-    args += _options(parameters, prefix=b"PREFIX", author=b"AUTHOR", db=b"DB", **{"from": b"FROM"})
-    _answer(request, args, _paged(request, parameters, "from"))
+    args += _options(parameters, prefix=b"PREFIX", author=b"AUTHOR", db=b"DB", before=b"BEFORE", **{"from": b"FROM"})
+    _answer(request, args, _paged(request, parameters, "before" if "before" in parameters else "from"))
 
 
 def list_keys_at(request: Request, parameters: Parameters, include: list[str], limit: int) -> None:
     """A page of /v1/keys, as it was at the moment that ?at= names."""
-    for name in ("offset", "delimiter"):
-        if name in parameters:
-            raise Problem(400, f"A page of the past has no {name!r}: page by 'prefix' and 'after'.")
+    if "offset" in parameters:
+        raise Problem(400, "A page of the past has no 'offset': page by 'prefix' and 'after'.")
+    if "delimiter" in parameters:
+        _list_folders_at(request, parameters, limit)
+        return
     args = [b"KS.KEYS", b"AT", parameters["at"], b"COUNT", b"%d" % limit, b"VALUES"]
     if not include:
         del args[-1]
@@ -107,6 +109,31 @@ def list_keys_at(request: Request, parameters: Parameters, include: list[str], l
         return {"items": items, "total": None, "next": following, "at": moment}
 
     _answer(request, args, shown)
+
+
+def _list_folders_at(request: Request, parameters: Parameters, limit: int) -> None:
+    if "include" in parameters:
+        raise Problem(400, "A page of folders of the past has no 'include': leave it out, or the 'delimiter'.")
+    if not parameters["delimiter"]:
+        raise Problem(400, "The delimiter must not be empty.")
+    args = [b"KS.FOLDERS", b"AT", parameters["at"], b"DELIMITER", parameters["delimiter"], b"COUNT", b"%d" % limit]
+    args += _options(parameters, prefix=b"PREFIX", after=b"AFTER")
+
+    def shown(reply: ReadReply) -> dict[str, Any]:
+        found = _members(reply)
+        moment = {"sequence": found[b"sequence"].value, "time_ms": found[b"time-ms"].value}
+        items = [_folder(*each.value) for each in found[b"folders"].value]
+        place, following = found[b"next"].value, None
+        if place is not None:
+            following = _path(request.path, parameters, at=b"%d" % moment["sequence"], after=place)
+        return {"items": items, "total": found[b"total"].value, "next": following, "at": moment}
+
+    _answer(request, args, shown)
+
+
+def _folder(name: ReadReply, keys: ReadReply) -> dict[str, Any]:
+    shown = {"name": plain(name)}
+    return shown if keys.value is None else {**shown, "folder": True, "keys": keys.value}
 
 
 def _item(found: ReadReply, include: list[str], time_ms: int) -> dict[str, Any]:

@@ -189,12 +189,18 @@ DELETED = _operation(
 TRANSACTIONS = _operation(
     "get_transactions",
     "Who did what, in order",
-    "Transactions from a moment on, oldest first, with their operations. Of a very large one the first 1,000 "
-    "operations are shown, and `left_out` counts the rest.",
+    "Transactions from a moment on, oldest first, or with `before` the newest first, with their operations. Of a very "
+    "large one the first 1,000 operations are shown, and `left_out` counts the rest.",
     [
         _parameter(
             "from",
             f"The first transaction, or the time behind which to begin: {_MOMENT_TEXT} Without it the oldest kept.",
+            {"type": "string", "minLength": 1},
+        ),
+        _parameter(
+            "before",
+            "The newest first: those before that transaction, or up to that time, such as now; `from` is then where "
+            "they end.",
             {"type": "string", "minLength": 1},
         ),
         _PREFIX,

@@ -27,7 +27,7 @@ PREFIX = b"/v1/keys/"
 OCTETS = b"application/octet-stream"
 TTL_HEADER = b"Keystead-TTL"
 
-READ_PARAMETERS = ("db", "key", "at")
+READ_PARAMETERS = ("db", "key", "at", "encoding")
 DELETE_PARAMETERS = ("db", "key")
 PUT_PARAMETERS = ("db", "key", "ttl", "empty")
 
@@ -36,16 +36,21 @@ NO_DIGEST = b"*" * 16
 """Of no value."""
 DELETED = b":1\r\n"
 
+ENCODINGS = ("gzip", "deflate", "br", "zstd")
+"""In which a value may have been compressed before it was stored, by their names of HTTP."""
+
 _DECIMAL = re.compile(r"(\d{1,12})(?:\.(\d{1,3}))?")
 
 
 def get(request: Request) -> None:
     """GET and HEAD: the value as it is durable; never waits for others' writes. With ?at=, as it was then."""
+    encoding: HeaderLines = ()
     if request.query:
         parameters = request.parameters(READ_PARAMETERS)
         key = request.key_after(PREFIX, parameters)
+        encoding = encoding_line(request, parameters)
         if "at" in parameters:
-            _get_at(request, key, parameters["at"])
+            _get_at(request, key, parameters["at"], encoding)
             return
     else:
         key = request.key_after(PREFIX, NO_PARAMETERS)
@@ -72,12 +77,12 @@ def get(request: Request) -> None:
         if if_none_match is not None and if_none_match.has(tag[1:-1]):
             request.answer(Response(304, headers=shown))
         else:
-            request.answer(Response(200, body, OCTETS, shown))
+            request.answer(Response(200, body, OCTETS, shown + encoding))
 
     request.start([b"GET", key], got)
 
 
-def _get_at(request: Request, key: bytes, at: str) -> None:
+def _get_at(request: Request, key: bytes, at: str, encoding: HeaderLines) -> None:
     if_match, if_none_match = (request.headers.get(name) for name in (b"if-match", b"if-none-match"))
     wanted = parse_tags(if_match, "If-Match", weak=False) if if_match is not None else None
     known = parse_tags(if_none_match, "If-None-Match", weak=True) if if_none_match is not None else None
@@ -93,7 +98,7 @@ def _get_at(request: Request, key: bytes, at: str) -> None:
         if known is not None and known.has(tag[1:-1]):
             request.answer(Response(304, headers=shown))
         else:
-            request.answer(Response(200, body, OCTETS, shown))
+            request.answer(Response(200, body, OCTETS, shown + encoding))
 
     request.start([b"KS.GET", key, b"AT", at.encode()], got)
 
@@ -159,6 +164,20 @@ def precondition_failed() -> Problem:
 
 
 # --- what was asked --------------------------------------------------------------------------------------------------
+
+
+def encoding_line(request: Request, parameters: dict[str, str]) -> HeaderLines:
+    """The header that says what ?encoding= says: the value was compressed before it was stored, and whoever takes that
+    encoding gets what is inside. The value itself is neither looked at nor changed."""
+    encoding = parameters.get("encoding")
+    if encoding is None:
+        return ()
+    if encoding not in ENCODINGS:
+        raise Problem(400, f"The parameter 'encoding' must be one of {', '.join(ENCODINGS)}.")
+    taken = request.headers.get(b"accept-encoding", b"").lower().replace(b" ", b"").split(b",")
+    if not any(each.partition(b";")[0] == encoding.encode() and not each.endswith(b";q=0") for each in taken):
+        raise Problem(406, f"This client does not take {encoding} (Accept-Encoding): ask without ?encoding=.")
+    return ((b"Content-Encoding", encoding.encode()), (b"Vary", b"Accept-Encoding"))
 
 
 def check_meant_empty(parameters: dict[str, str]) -> None:

@@ -22,6 +22,17 @@ _SHOWN = {
 }
 
 
+_ENCODING = {
+    "name": "encoding",
+    "in": "query",
+    "description": (
+        "The value was compressed so before it was stored: the answer says it as its Content-Encoding, so that a "
+        "client that takes it has what is inside. The bytes are the same."
+    ),
+    "schema": {"enum": ["gzip", "deflate", "br", "zstd"]},
+}
+
+
 def _header(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
 
@@ -44,9 +55,10 @@ def _reading(name: str, summary: str, body: dict[str, Any]) -> dict[str, Any]:
         "200": {"description": "The value.", "headers": _SHOWN, **body},
         "304": {"description": "The value is the one that is known.", "headers": _SHOWN},
         "404": _MISSING,
+        "406": problem("The client does not take that encoding."),
         "410": GONE,
     }
-    return _operation(name, summary, responses, parameters=[*_KEY, AT, _IF_MATCH, if_none_match])
+    return _operation(name, summary, responses, parameters=[*_KEY, AT, _ENCODING, _IF_MATCH, if_none_match])
 
 
 _TTL = {

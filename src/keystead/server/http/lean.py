@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keystead.commands.declaration import REGISTRY
 from keystead.server.http import (
+    backups,
     batch,
     commands,
     console,
@@ -33,6 +34,7 @@ def lean_routes() -> Routes:
             *(*health.ROUTES, login.ROUTE, listing.ROUTE, metrics.ROUTE, batch.ROUTE, commands.ROUTE),
             *(importing.ROUTE, memory.ROUTE, reference.ROUTE, statistics.ROUTE, verify.ROUTE),
             *history.ROUTES,
+            *backups.ROUTES,
             *upstash.ROUTES,
         ],
         prefixes=[

@@ -24,7 +24,7 @@ _PAGE = object_of(
     items={"type": "array", "items": _ITEM},
     total={
         "type": ["integer", "null"],
-        "description": "Keys that begin with `prefix`; null when not all may be read, and of the past.",
+        "description": "Keys that begin with `prefix`; null when not all may be read, or of the past without folders.",
     },
     next={"anyOf": [{"type": "string"}, {"type": "null"}], "description": "Path of the next page; null on the last."},
     at=MOMENT | {"description": "With ?at=: the moment that is shown."},

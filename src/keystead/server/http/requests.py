@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from keystead.server.http.problems import Problem
+from keystead.server.http.problems import Problem, problem_of_redis_error
 from keystead.server.http.responses import Response
 
 if TYPE_CHECKING:
@@ -96,6 +96,12 @@ class Request:
     def calls(self) -> Calls:
         """Executes commands."""
         return self.connection.server.calls
+
+    def check_may(self, like: list[bytes]) -> None:
+        """Who may run that command may do this. Problem for others."""
+        refusal = self.session.executor.may(self.session.user, like)
+        if refusal is not None:
+            raise problem_of_redis_error(refusal)
 
     def start(self, args: list[bytes], executed: Callable[[bytes], None]) -> None:
         """Execute a command; *executed* is called with its reply, mostly within this call, and may `answer`. A Problem

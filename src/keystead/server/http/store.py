@@ -6,8 +6,9 @@ Must not know: connections, what routes do.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
 
+from keystead.server.backups import Backups
 from keystead.server.feed import Feed
 from keystead.server.http import transactions
 from keystead.server.http.problems import Problem
@@ -50,6 +51,7 @@ class Store:
         executor: LocalExecutor,
         turns: Turns,
         recovery: Recovery,
+        backup_places: Sequence[str],
         now_s: float,
     ) -> None:
         self.executor = executor
@@ -58,6 +60,7 @@ class Store:
         self.feed = Feed(loop, executor.engine, turns.schedule)
         self.samples = Samples(executor, turns.meters, now_s)
         self.verification = Verification(executor.engine)
+        self.backups = Backups(executor.engine, backup_places)
         self.long_reads = asyncio.Semaphore(MOST_LONG_READS)
         """For whatever reads many keys by slices: a few at a time, so that slices do not add up."""
 

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from keystead.server.http import bodies
-from keystead.server.http.problems import Problem, problem_of_redis_error
+from keystead.server.http.problems import Problem
 from keystead.server.http.routes import Endpoint, Route
 from keystead.server.http.schemas import FAILURES, content, object_of, problem
 from keystead.server.http.store import store_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def begin(request: Request) -> Response:
     """POST: begin."""
     request.parameters(())
-    _check_permission(request, [b"BGREWRITEAOF"])
+    request.check_may([b"BGREWRITEAOF"])
     verification = store_of(request).verification
     if verification.running:
         raise Problem(409, "The log is being verified already; GET /v1/verify tells how far that has come.")
@@ -36,19 +36,12 @@ def begin(request: Request) -> Response:
 def tell(request: Request) -> Response:
     """GET: the last run, or the one under way, and the last start."""
     request.parameters(())
-    _check_permission(request, [b"INFO"])
+    request.check_may([b"INFO"])
     store = store_of(request)
     verification = store.verification
     return bodies.answer(
         {"running": verification.running, "last": verification.last, "recovery": store.recovery._asdict()},
     )
-
-
-def _check_permission(request: Request, like: list[bytes]) -> None:
-    """Who may run that command may do this."""
-    refusal = request.session.executor.may(request.session.user, like)
-    if refusal is not None:
-        raise problem_of_redis_error(refusal)
 
 
 _COUNT = {"type": "integer", "minimum": 0}

@@ -163,6 +163,17 @@ async function readLongKey(db, key) {
 export const address = (db, key, moment) => `/v1/keys/${search({ ...at(db, key), at: moment ?? undefined })}`;
 
 /**
+ * What is inside a value that was compressed, decompressed by the browser as it does with answers: it takes more
+ * encodings there than scripts are given. @param {number} db @param {Uint8Array} key
+ * @param {{moment?: string | null, encoding: string, etag: string}} how *etag* of the value that was read
+ */
+export async function inside(db, key, { moment, encoding, etag }) {
+  if (key.length > LONG_KEY) throw new Problem(0, `A value with so long a name is not decompressed from ${encoding}. Download it to look inside.`);
+  const { body } = await request("GET", "/v1/keys/", { query: { ...at(db, key), at: moment ?? undefined, encoding }, headers: { "If-Match": etag } });
+  return /** @type {ReadableStream<Uint8Array>} */ (body);
+}
+
+/**
  * Store a value. *etag*: only over that one; null: only if there is no such key; undefined: whatever is there.
  * @param {number} db @param {Uint8Array} key @param {Uint8Array} bytes
  * @param {{etag?: string | null, ttl?: number | "keep" | null}} [how] @returns {Promise<string>} the new entity tag
@@ -229,8 +240,35 @@ export const reference = () => json("GET", "/v1/reference");
 export const statistics = (signal) => json("GET", "/v1/statistics", { signal });
 /** @param {number} db @param {Uint8Array} prefix @param {string} delimiter @param {AbortSignal} [signal] */
 export const memory = (db, prefix, delimiter, signal) => json("GET", "/v1/memory", { query: { db: db || undefined, prefix, delimiter }, signal });
+
+/**
+ * @typedef {{id: string, address: string, role: "primary" | "replica", primary: string | null, health: "online" | "suspected" | "failed",
+ *   slots: [number, number][], keys: number | null, used_memory_bytes: number | null, max_memory_bytes: number | null, clients: number | null,
+ *   ops_per_second: number | null, replication_offset: number | null, lag_bytes: number | null}} ClusterNode
+ * @typedef {{state: "ok" | "down", detail: string, acknowledge: string, slots_covered: number, nodes: ClusterNode[]}} Cluster
+ */
+
+/** The cluster behind the server. @param {AbortSignal} [signal] @returns {Promise<Cluster>} */
+export const cluster = (signal) => json("GET", "/v1/cluster", { signal });
 export const verification = () => json("GET", "/v1/verify");
 export const verify = () => request("POST", "/v1/verify");
+
+/**
+ * One backup or verification: `result` is null while it goes on.
+ * @typedef {{deed: "take" | "verify", place: string, began_ms: number, ended_ms: number | null, stage: string, done_bytes: number, total_bytes: number,
+ *   result: "taken" | "sound" | "damaged" | "failed" | null, reason: string, snapshot: string, copied_bytes: number, damage: string[]}} BackupRun
+ * Of a place that is not among the setting's only the first three are told; null: nobody has looked yet.
+ * @typedef {{place: string, may_take: boolean, remembered: {sequence: number, time_ms: number, linked: boolean} | null,
+ *   snapshots?: {id: string, taken_ms: number, sequence: number, bytes: number}[] | null, stored_bytes?: number | null,
+ *   damage?: string[], failure?: string, verified?: BackupRun | null}} BackupPlace
+ */
+
+/** @returns {Promise<{places: BackupPlace[], looking: boolean, running: BackupRun | null, last: BackupRun | null}>} */
+export const backups = () => json("GET", "/v1/backups");
+/** @param {string} place */
+export const takeBackup = (place) => request("POST", "/v1/backups", { body: { place } });
+/** @param {string} place */
+export const verifyBackup = (place) => request("POST", "/v1/backups/verify", { body: { place } });
 /** @param {number} db @param {Uint8Array} prefix @param {AbortSignal} signal */
 export const exported = (db, prefix, signal) => request("GET", "/v1/export", { query: { db: db || undefined, prefix }, signal });
 /**
@@ -257,8 +295,6 @@ export const differences = (query) => json("GET", "/v1/diff", { query });
 export const deleted = (query) => json("GET", "/v1/deleted", { query });
 /** @param {Record<string, any>} query */
 export const transactions = (query) => json("GET", "/v1/transactions", { query });
-/** The number of the transaction that is the newest at *moment*. @param {number} db @param {string} moment @returns {Promise<number>} */
-export const sequenceAt = async (db, moment) => (await json("GET", "/v1/keys", { query: { db, at: moment, limit: 1 } })).at.sequence;
 
 /**
  * What was put back: `skipped` keys were changed since and left alone.

@@ -2,11 +2,13 @@
 
 import * as api from "./api.js";
 import { el, fill } from "./elements.js";
+import { sampling } from "./parts/cluster_samples.js";
 import { failed } from "./parts/notices.js";
 import { applyTheme, shell } from "./parts/shell.js";
 import { listenForShortcuts } from "./parts/shortcuts.js";
 import { current } from "./router.js";
-import { change, showPast, state } from "./state.js";
+import { change, isCluster, showPast, state } from "./state.js";
+import { showCluster } from "./views/cluster.js";
 import { showCommands } from "./views/commands.js";
 import { showDeleted } from "./views/deleted.js";
 import { showKeys } from "./views/keys.js";
@@ -23,17 +25,27 @@ import { showTransfer } from "./views/transfer.js";
  * @typedef {(place: HTMLElement, route: import("./router.js").Route) => View} Show
  */
 
-/** @type {Record<string, {title: string, icon: string, show: Show}>} In the order of the navigation. */
+/**
+ * @typedef {object} ViewEntry
+ * @property {string} title @property {string} icon @property {string} letter behind g, to go there @property {Show} show
+ * @property {"store" | "cluster"} [only] what must be behind the server for it
+ */
+
+/** @type {Record<string, ViewEntry>} In the order of the navigation. */
 const VIEWS = {
-  keys: { title: "Keys", icon: "key", show: showKeys },
-  live: { title: "Live", icon: "live", show: showLive },
-  commands: { title: "Commands", icon: "terminal", show: showCommands },
-  memory: { title: "Memory", icon: "memory", show: showMemory },
-  history: { title: "History", icon: "clock", show: showPastOfAll },
-  deleted: { title: "Deleted", icon: "bin", show: showDeleted },
-  transfer: { title: "Transfer", icon: "transfer", show: showTransfer },
-  server: { title: "Server", icon: "server", show: showServer },
+  keys: { title: "Keys", icon: "key", letter: "k", show: showKeys },
+  cluster: { title: "Cluster", icon: "cluster", letter: "x", show: showCluster, only: "cluster" },
+  live: { title: "Live", icon: "live", letter: "l", show: showLive },
+  commands: { title: "Commands", icon: "terminal", letter: "c", show: showCommands },
+  memory: { title: "Memory", icon: "memory", letter: "m", show: showMemory, only: "store" },
+  history: { title: "History", icon: "clock", letter: "h", show: showPastOfAll, only: "store" },
+  deleted: { title: "Deleted", icon: "bin", letter: "d", show: showDeleted, only: "store" },
+  transfer: { title: "Transfer", icon: "transfer", letter: "t", show: showTransfer },
+  server: { title: "Server", icon: "server", letter: "s", show: showServer },
 };
+
+/** Those that there are in front of what is behind the server. */
+const viewsHere = () => Object.fromEntries(Object.entries(VIEWS).filter(([, { only }]) => !only || (only === "cluster") === isCluster()));
 
 const app = /** @type {HTMLElement} */ (document.getElementById("app"));
 /** @type {ReturnType<typeof shell> | null} */
@@ -45,7 +57,8 @@ let open = null;
 function route() {
   if (!frame) return;
   const place = current();
-  const name = place.view in VIEWS ? place.view : "keys";
+  // A link to what cannot be in front of a cluster leads to where it says why.
+  const name = place.view in viewsHere() ? place.view : isCluster() && place.view in VIEWS ? "cluster" : "keys";
   showPast(name === "keys" && place.query.has("at"));
   const isOtherDatabase = place.db !== state.db;
   change({ db: place.db });
@@ -76,12 +89,14 @@ async function start() {
     else unreachable(/** @type {Error} */ (error));
     return;
   }
-  frame = shell(VIEWS, { logOut });
+  if (isCluster()) sampling.start();
+  frame = shell(viewsHere(), { logOut });
   fill(app, frame.element);
   route();
 }
 
 async function logOut() {
+  sampling.stop();
   try {
     await api.logOut();
   } catch (error) {
@@ -98,6 +113,7 @@ function unreachable(error) {
 
 api.whenLoginNeeded(() => {
   if (!frame) return;
+  sampling.stop();
   open?.view.leave?.();
   open = frame = null;
   showLogin(app, start);
@@ -107,5 +123,5 @@ addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
   failed(event.reason);
 });
-listenForShortcuts(VIEWS);
+listenForShortcuts(viewsHere);
 start();

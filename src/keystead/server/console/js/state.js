@@ -5,6 +5,7 @@
  * @typedef {object} Session
  * @property {string | null} user @property {boolean} login_required @property {boolean} may_write
  * @property {boolean} may_admin @property {boolean} reads_all_keys
+ * @property {"store" | "cluster"} [mode] what is behind the server
  */
 
 /** @type {{session: Session | null, db: number, delimiter: string, theme: "auto" | "light" | "dark", columns: boolean, mode: "tree" | "list"}} */
@@ -37,6 +38,8 @@ export function watch(listener) {
 }
 
 export const mayWrite = () => Boolean(now.session?.may_write) && !isPast();
+/** Whether a cluster is behind the server: no log, no order, no counts. */
+export const isCluster = () => now.session?.mode === "cluster";
 export const mayAdminister = () => Boolean(now.session?.may_admin);
 
 let past = false;

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
-from keystead.server.http import forgetting, history, idempotency, memory, undoing, verify
+from keystead.server.http import backups, forgetting, history, idempotency, memory, undoing, verify
 from keystead.server.http.problems import NOT_IN_A_CLUSTER, Problem
 from keystead.server.http.routes import Endpoint, Route
 
@@ -39,6 +39,10 @@ VERIFY: Final = Absence(
     "The files of the nodes cannot be read from here.",
     "GET /v1/cluster tells how each node does; verify their files with redis-check-aof and redis-check-rdb.",
 )
+BACKUPS: Final = Absence(
+    "The data is in the nodes, whose files cannot be copied from here.",
+    "Save and copy the nodes' own files (BGSAVE on each), or move the data to a store of Keystead (keystead migrate).",
+)
 MEMORY: Final = Absence(
     "No node knows all keys in order, so memory cannot be added up by folder.",
     "GET /v1/cluster tells the memory of each node; MEMORY USAGE that of a key.",
@@ -63,6 +67,7 @@ _ABSENT: Final = (
     (undoing.RESTORE_ROUTE, UNDO),
     (forgetting.ROUTE, FORGET),
     (verify.ROUTE, VERIFY),
+    *((route, BACKUPS) for route in backups.ROUTES),
     (memory.ROUTE, MEMORY),
 )
 

@@ -25,6 +25,7 @@ from keystead.server.http.keys import (
     check_meant_empty,
     check_not_encoded,
     conditions_of,
+    encoding_line,
     failure_of,
     lifetime_of,
     missing,
@@ -48,7 +49,7 @@ def get(request: Request) -> None:
     parameters = request.parameters(READ_PARAMETERS)
     if "at" in parameters:
         raise HISTORY.problem()
-    key = request.key_after(PREFIX, parameters)
+    key, encoding = request.key_after(PREFIX, parameters), encoding_line(request, parameters)
     if_match, if_none_match = (request.headers.get(name) for name in (b"if-match", b"if-none-match"))
     wanted = parse_tags(if_match, "If-Match", weak=False) if if_match is not None else None
     known = parse_tags(if_none_match, "If-None-Match", weak=True) if if_none_match is not None else None
@@ -66,7 +67,7 @@ def get(request: Request) -> None:
             raise precondition_failed()
         if known is not None and known.has(tag[1:-1]):
             return Response(304, headers=shown)
-        return Response(200, body, OCTETS, shown)
+        return Response(200, body, OCTETS, shown + encoding)
 
     reads = [[b"GET", key], [b"PTTL", key]]
     if not _may(request, reads[1]):

@@ -7,10 +7,11 @@ const WIDTH = 320;
 const HEIGHT = 96;
 
 /**
- * @typedef {{label: string, values: (number | null)[]}} Line
+ * @typedef {{label: string, values: (number | null)[], look?: string}} Line `look`: a class instead of the line's number
  * @typedef {object} What
  * @property {string} title @property {(value: number) => string} format @property {number} [top] at least so high
  * @property {(values: (number | null)[]) => string} [remark] what else is said of the first line
+ * @property {number} [everyS] seconds from one value to the next
  */
 
 export class Chart {
@@ -37,7 +38,7 @@ export class Chart {
     const top = highest > 0 ? highest * 1.08 : 1;
     fill(this._drawing,
       [0.25, 0.5, 0.75].map((part) => svg("line", { class: "grid", x1: 0, x2: WIDTH, y1: HEIGHT * part, y2: HEIGHT * part })),
-      lines.map(({ values }, place) => svg("path", { class: `line line-${place}`, d: path(values, top) })));
+      lines.map(({ values, look }, place) => svg("path", { class: `line ${look ?? `line-${place}`}`, d: path(values, top) })));
     fill(this._highest, known.length ? this._what.format(highest) : "");
     this._tell(-1);
   }
@@ -55,11 +56,11 @@ export class Chart {
       const value = values.at(index);
       return `${label} ${value === null || value === undefined ? "–" : this._what.format(value)}`.trim();
     });
-    const ago = index < 0 ? "" : ` · ${(this._lines[0]?.values.length ?? 1) - 1 - index} s ago`;
+    const ago = index < 0 ? "" : ` · ${((this._lines[0]?.values.length ?? 1) - 1 - index) * (this._what.everyS ?? 1)} s ago`;
     const isSingle = figures.length === 1;
     const remark = index < 0 && this._what.remark && this._lines[0]?.values.length ? this._what.remark(this._lines[0].values) : "";
     fill(this._figure, isSingle ? figures[0] : "");
-    fill(this._legend, isSingle ? null : figures.map((figure, place) => el("span", { class: `key-${place}` }, figure)), ago.replace(" · ", "") || remark);
+    fill(this._legend, isSingle ? null : figures.map((figure, place) => el("span", { class: this._lines[place].look ? `key ${this._lines[place].look}` : `key-${place}` }, figure)), ago.replace(" · ", "") || remark);
     this._drawing.setAttribute("aria-label", `${this._what.title}: ${figures.join(", ")}${ago}`);
   }
 }

@@ -1,5 +1,6 @@
-// Compressed values: which they are, and what is in them. The browser decompresses; where it cannot (zstd in most), that
-// is said. A small value may stand for very much, so no more than LARGEST bytes are taken.
+// Compressed values: which they are, and what is in them. The browser decompresses: by a stream where it has one for
+// scripts, else (zstd in most) as an answer of the server that says how it is encoded. A small value may stand for very
+// much, so no more than LARGEST bytes are taken. Must not know: where the value is.
 
 export const LARGEST = 8 << 20;
 
@@ -15,17 +16,17 @@ export function compressionOf(bytes) {
 }
 
 /**
- * The bytes inside. Raises Error, saying why not.
- * @param {Uint8Array} bytes @param {Compression} compression @returns {Promise<{bytes: Uint8Array, isCut: boolean}>}
+ * The same value as a stream of what is inside, from the server; null where there is no such way.
+ * @typedef {((compression: Compression) => Promise<ReadableStream<Uint8Array>>) | null} Elsewhere
  */
-export async function decompressed(bytes, compression) {
-  let stream;
-  try {
-    stream = new DecompressionStream(/** @type {CompressionFormat} */ (compression));
-  } catch {
-    throw new Error(`This browser cannot decompress ${compression}. Download the value to look inside.`);
-  }
-  const reader = new Blob([bytes]).stream().pipeThrough(stream).getReader();
+
+/**
+ * The bytes inside. Raises Error, saying why not.
+ * @param {Uint8Array} bytes @param {Compression} compression @param {Elsewhere} elsewhere
+ * @returns {Promise<{bytes: Uint8Array, isCut: boolean}>}
+ */
+export async function decompressed(bytes, compression, elsewhere) {
+  const reader = (await streamOf(bytes, compression, elsewhere)).getReader();
   const parts = [];
   let length = 0;
   try {
@@ -40,6 +41,26 @@ export async function decompressed(bytes, compression) {
   }
   await reader.cancel();
   return { bytes: joined(parts, length), isCut: true };
+}
+
+/** @param {Uint8Array} bytes @param {Compression} compression @param {Elsewhere} elsewhere */
+async function streamOf(bytes, compression, elsewhere) {
+  try {
+    return new Blob([bytes]).stream().pipeThrough(new DecompressionStream(/** @type {CompressionFormat} */ (compression)));
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
+  const cannot = `This browser cannot decompress ${compression}`;
+  if (!elsewhere) throw new Error(`${cannot} here. Download the value to look inside.`);
+  try {
+    return await elsewhere(compression);
+  } catch (error) {
+    const { status } = /** @type {{status?: number}} */ (error);
+    if (status === 406) throw new Error(`${cannot} from this address: browsers do so only over https or on the machine itself. Download the value to look inside.`);
+    if (status === 0) throw new Error(`It begins like ${compression}, but it is damaged or something else.`);
+    if (status === 412 || status === 404) throw new Error("The value has changed meanwhile. Load it again.");
+    throw error;
+  }
 }
 
 /** @param {Uint8Array[]} parts @param {number} length */

@@ -13,7 +13,8 @@ import { treeView } from "./tree_view.js";
  * @typedef {{element: HTMLElement, close?: () => void}} Shown
  * @typedef {object} Format
  * @property {string} id @property {string} label
- * @property {(bytes: Uint8Array) => boolean} fits whether the value may be this @property {(bytes: Uint8Array) => Shown} show
+ * @property {(bytes: Uint8Array) => boolean} fits whether the value may be this
+ * @property {(bytes: Uint8Array, elsewhere: import("./compression.js").Elsewhere) => Shown} show
  */
 
 const MOST_TEXT = 256 << 10;
@@ -98,18 +99,18 @@ const visible = (text) =>
     control === "\u007f" ? "\u2421" : String.fromCharCode(0x2400 + control.charCodeAt(0)),
   );
 
-/** @param {Uint8Array} bytes @returns {Shown} */
-function showCompressed(bytes) {
+/** @param {Uint8Array} bytes @param {import("./compression.js").Elsewhere} elsewhere @returns {Shown} */
+function showCompressed(bytes, elsewhere) {
   const compression = /** @type {import("./compression.js").Compression} */ (compressionOf(bytes));
   const place = el("div", { class: "stack" }, el("p", { class: "quiet" }, "Decompressing…"));
   /** @type {Shown | null} */
   let inner = null;
   let isClosed = false;
-  decompressed(bytes, compression).then(
+  decompressed(bytes, compression, elsewhere).then(
     (found) => {
       if (isClosed) return;
       const [format] = formatsOf(found.bytes).filter(({ id }) => id !== "compressed");
-      inner = format.show(found.bytes);
+      inner = format.show(found.bytes, null);
       const note = `${compression}: ${size(bytes.length)}, decompressed ${size(found.bytes.length)} of ${format.label}`;
       fill(place, el("p", { class: "quiet" }, found.isCut ? `${note}; no more than ${size(LARGEST)} are shown.` : `${note}.`), inner.element);
     },

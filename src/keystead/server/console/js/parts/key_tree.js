@@ -36,6 +36,16 @@ export class KeyTree {
     return this.rows.length;
   }
 
+  /** How many keys are known of. */
+  get known() {
+    return this.total ?? this.root.children.reduce((sum, child) => sum + (child.isFolder ? child.keys : 1), 0);
+  }
+
+  /** Whether there are no more than those. */
+  get isAll() {
+    return this.total !== null || (this.root.next === null && !this.root.children.some(({ isAtLeast }) => isAtLeast));
+  }
+
   get problem() {
     return this.root.problem;
   }

@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { bytesOf, shown, typedBytes } from "../bytes.js";
 import { el, fill, icon } from "../elements.js";
 import { go } from "../router.js";
-import { change, mayWrite, state } from "../state.js";
+import { change, isCluster, mayWrite, state } from "../state.js";
 
 const MOST_KEYS = 8;
 
@@ -71,7 +71,7 @@ function keyChoice(item) {
 /** @param {Record<string, {title: string, icon: string}>} views @returns {Choice[]} */
 function deeds(views) {
   const places = Object.entries(views).map(([view, { title, icon: name }]) => ({ label: title, icon: name, hint: "go to", run: () => go({ view }) }));
-  const pages = ["overview", "clients", "slow log", "configuration", "log"].map((page) => ({
+  const pages = ["overview", "clients", "slow log", "configuration", ...isCluster() ? [] : ["log", "backups"]].map((page) => ({
     label: `Server: ${page}`, icon: "server", hint: "go to", run: () => go({ view: "server", rest: page.replace(" ", "-") }),
   }));
   const looks = /** @type {const} */ (["auto", "light", "dark"]).map((theme) => ({

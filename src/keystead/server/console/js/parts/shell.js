@@ -2,7 +2,7 @@
 
 import { el, fill, icon, iconButton } from "../elements.js";
 import { go, link } from "../router.js";
-import { change, state, watch } from "../state.js";
+import { change, isCluster, state, watch } from "../state.js";
 import { ask } from "./dialog.js";
 import { notices } from "./notices.js";
 import { openPalette } from "./palette.js";
@@ -30,7 +30,7 @@ export function shell(views, act) {
     el("a", { class: "skip", href: "#main", onclick: toMain }, "Skip to the content"),
     el("header", { class: "top" },
       el("a", { class: "brand", href: link({ db: state.db }), "aria-label": "Keystead, keys" }, el("img", { src: "/console/icon.svg", alt: "", width: "24", height: "24" }), el("span", {}, "Keystead")),
-      databaseChoice(),
+      !isCluster() && databaseChoice(),
       el("button", { type: "button", class: "palette-button", "aria-label": "Find or do anything", onclick: () => openPalette(views), "aria-keyshortcuts": "Control+K" }, icon("search"), el("span", {}, "Find or do anything"), el("kbd", {}, "Ctrl K")),
       el("span", { class: "grow" }),
       iconButton("sun", "Appearance", nextTheme),

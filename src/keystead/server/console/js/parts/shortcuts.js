@@ -2,6 +2,7 @@
 
 import { el } from "../elements.js";
 import { go } from "../router.js";
+import { isCluster } from "../state.js";
 import { ask } from "./dialog.js";
 import { openPalette } from "./palette.js";
 
@@ -9,7 +10,6 @@ import { openPalette } from "./palette.js";
 const LIST = [
   ["Ctrl K", "Find a key or a place, or do something"],
   ["/", "Search keys by prefix"],
-  ["g then k, l, c, m, h, d, t, s", "Go to keys, live, commands, memory, history, deleted, transfer, server"],
   ["n", "New key"],
   ["e", "Edit the value"],
   ["Ctrl S", "Save"],
@@ -23,7 +23,10 @@ const LIST = [
   ["?", "This list"],
 ];
 
-const PLACES = { k: "keys", l: "live", c: "commands", m: "memory", h: "history", s: "server", d: "deleted", t: "transfer" };
+/** @typedef {Record<string, {title: string, icon: string, letter: string}>} Views */
+
+/** Those that there are. @type {() => Views} */
+let viewsNow = () => ({});
 
 /** What a view does at a key, while it is open. @type {Map<string, () => void>} */
 const ofView = new Map();
@@ -36,21 +39,25 @@ export function onKey(key, act) {
   };
 }
 
-/** @param {Record<string, {title: string, icon: string}>} views */
+/** @param {() => Views} views those that there are */
 export function listenForShortcuts(views) {
+  viewsNow = views;
   let isGoing = false;
   addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]")) return;
     const isControl = event.ctrlKey || event.metaKey;
-    if (isControl && event.key === "k") act(event, () => openPalette(views));
+    if (isControl && event.key === "k") act(event, () => openPalette(views()));
     else if (isControl && event.key === "s") act(event, () => ofView.get("Ctrl S")?.());
     else if (isControl || event.altKey || isTyping(event)) return;
-    else if (isGoing && event.key in PLACES) act(event, () => go({ view: PLACES[event.key] }));
+    else if (isGoing && viewAt(event.key)) act(event, () => go({ view: viewAt(event.key) }));
     else if (event.key === "?") act(event, showShortcuts);
     else if (event.key !== "g" && ofView.has(event.key)) act(event, () => ofView.get(event.key)?.());
     isGoing = event.key === "g" && !isGoing;
   });
 }
+
+/** The view that a letter behind g leads to. @param {string} letter */
+const viewAt = (letter) => Object.entries(viewsNow()).find(([, view]) => view.letter === letter)?.[0];
 
 /** @param {Event} event @param {() => void} run */
 function act(event, run) {
@@ -65,6 +72,10 @@ function isTyping(event) {
 }
 
 export function showShortcuts() {
-  const rows = LIST.map(([keys, what]) => el("div", {}, el("dt", {}, el("kbd", {}, keys)), el("dd", {}, what)));
+  const views = Object.values(viewsNow());
+  /** @type {[string, string]} */
+  const places = [`g then ${views.map(({ letter }) => letter).join(", ")}`, `Go to ${views.map(({ title }) => title.toLowerCase()).join(", ")}`];
+  const list = [...LIST.slice(0, 2), places, ...LIST.slice(2)].filter(([, what]) => !isCluster() || what !== "History of the key");
+  const rows = list.map(([keys, what]) => el("div", {}, el("dt", {}, el("kbd", {}, keys)), el("dd", {}, what)));
   return ask({ title: "Keyboard shortcuts", content: [el("dl", { class: "shortcuts" }, rows)], answers: [], leave: "Close" });
 }

@@ -1,5 +1,5 @@
-// The log backwards, newest transaction first. The API tells it forwards from a moment on, so it is asked for stretches
-// that end where the last one began, each twice as long while little is found. Must not know: the page.
+// The log backwards, newest transaction first, a page at a time. A page of the API ends early when few transactions fit
+// the filter, so pages are put together. Must not know: the page that shows them.
 
 import * as api from "../api.js";
 
@@ -15,57 +15,32 @@ const PAGE = 100;
 export class TransactionLog {
   /** @param {Filter} filter @param {string} until the moment to begin at; empty: now */
   constructor(filter, until) {
-    this._filter = filter;
-    this._until = until;
-    this._length = PAGE;
-    /** The first transaction that was looked at; those before it are still to come. */
-    this._before = /** @type {number | null} */ (null);
-    this._first = 1;
+    // Before a number is without it, and the moment of a transaction is the one behind it.
+    const before = /^\d+$/.test(until) ? String(Number(until) + 1) : until || "now";
+    this._first = { ...filter, before, count: PAGE };
+    /** The path of the next page; undefined before the first, null after the last. */
+    this._next = /** @type {string | null | undefined} */ (undefined);
   }
 
   /** Whether there is nothing before what was looked at. */
   get isAtEnd() {
-    return this._before !== null && this._before <= this._first;
+    return this._next === null;
   }
 
   /**
    * The next ones backwards, newest first: about a hundred, none only at the end.
-   * @param {(before: number) => void} onprogress told how far back it has looked @returns {Promise<Transaction[]>}
+   * @param {(before: string) => void} onprogress told how far back it has looked @returns {Promise<Transaction[]>}
    */
   async older(onprogress) {
-    if (this._before === null) await this._findBounds();
     /** @type {Transaction[]} */
     const found = [];
     while (found.length < PAGE && !this.isAtEnd) {
-      const before = /** @type {number} */ (this._before);
-      const from = Math.max(this._first, before - this._length);
-      const stretch = await this._stretch(from, before);
-      found.push(...stretch.reverse());
-      this._before = from;
-      if (stretch.length < PAGE / 2) this._length *= 2;
-      onprogress(from);
+      const page = this._next ? await api.nextPage(this._next) : await api.transactions(this._first);
+      found.push(...page.transactions);
+      this._next = page.next;
+      const before = page.next && new URLSearchParams(page.next.split("?")[1]).get("before");
+      if (before) onprogress(before);
     }
     return found;
-  }
-
-  async _findBounds() {
-    const last = await api.sequenceAt(this._filter.db, this._until || "now");
-    const { transactions } = await api.transactions({ count: 1 });
-    this._first = transactions[0]?.sequence ?? last + 1;
-    this._before = last + 1;
-  }
-
-  /** Those from *from* until before *before*, in order. @param {number} from @param {number} before */
-  async _stretch(from, before) {
-    /** @type {Transaction[]} */
-    const found = [];
-    let at = String(from);
-    for (;;) {
-      const page = await api.transactions({ ...this._filter, from: at, count: Math.min(1000, before - from) });
-      found.push(...page.transactions.filter((/** @type {Transaction} */ each) => each.sequence < before));
-      const next = page.next && new URLSearchParams(page.next.split("?")[1]).get("from");
-      if (!next || Number(next) >= before) return found;
-      at = next;
-    }
   }
 }

@@ -7,6 +7,7 @@ import { el } from "../elements.js";
 import { ask } from "./dialog.js";
 import { counted, plural } from "./figures.js";
 import { notice } from "./notices.js";
+import { isCluster } from "../state.js";
 
 const CONFLICTS_NAMED = 12;
 
@@ -87,6 +88,7 @@ async function undo(put, after) {
 
 /** The newest transaction that touched the key; null where history does not tell. @param {number} db @param {Uint8Array} key */
 export async function newestSequence(db, key) {
+  if (isCluster()) return null;
   try {
     const { changes } = await api.keyHistory(db, key, { count: 1 });
     return changes[0]?.sequence ?? null;

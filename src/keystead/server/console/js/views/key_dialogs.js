@@ -7,6 +7,7 @@ import { ask } from "../parts/dialog.js";
 import { counted, moment, plural, seconds } from "../parts/figures.js";
 import { newestSequence, offerKey, offerNoKey, offerUndo } from "../parts/undo.js";
 import { notice } from "../parts/notices.js";
+import { isCluster } from "../state.js";
 
 const PREVIEWED = 12;
 const KEY_HINT = "Text; \\xff, \\n and \\\\ stand for bytes.";
@@ -97,13 +98,15 @@ export async function changeLifetime(db, key, left) {
 /** Whether it was deleted. @param {number} db @param {Uint8Array} key @param {() => void} after called when it comes back */
 export async function deleteKey(db, key, after) {
   const before = await api.read(db, key);
+  const isWhole = before.size === before.bytes.length;
+  const canComeBack = isWhole || !isCluster();
   const deleted = await ask({
     title: "Delete this key?",
-    content: [el("p", { class: "name-block" }, shown(key, 200)), el("p", { class: "quiet" }, "It is deleted only if its value is still the one shown. Afterwards it can be brought back.")],
+    content: [el("p", { class: "name-block" }, shown(key, 200)), el("p", { class: "quiet" }, `It is deleted only if its value is still the one shown.${canComeBack ? " Afterwards it can be brought back." : ""}`)],
     answers: [{ label: "Delete", kind: "danger", run: async () => (await api.remove(db, key, before.etag), true) }],
   });
   if (!deleted) return false;
-  if (before.size === before.bytes.length) offerKey(db, key, before, after);
+  if (isWhole) offerKey(db, key, before, after);
   else offerUndo(`${shown(key, 60)} is deleted.`, await newestSequence(db, key), after);
   return true;
 }

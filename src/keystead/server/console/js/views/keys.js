@@ -7,8 +7,8 @@ import { KeyList } from "../parts/key_list.js";
 import { KeyTree } from "../parts/key_tree.js";
 import { onKey } from "../parts/shortcuts.js";
 import { VirtualList } from "../parts/virtual_list.js";
-import { current, go, keyOf } from "../router.js";
-import { change, mayWrite, state } from "../state.js";
+import { current, go, keyOf, link } from "../router.js";
+import { change, isCluster, mayWrite, state } from "../state.js";
 import { createKey, deleteKey, deletePrefix } from "./key_dialogs.js";
 import { showMoment } from "./moment.js";
 import { showValue } from "./value.js";
@@ -59,8 +59,8 @@ class KeysView {
       ["tree", "list"].map((mode) => button(mode === "tree" ? "Tree" : "List", () => this._setMode(/** @type {any} */ (mode)), { "aria-pressed": String(state.mode === mode) })));
     fill(this._tools,
       el("div", { class: "search" }, icon("search"), this._search),
-      el("div", { class: "row" }, modes, state.mode === "tree" && delimiter, el("span", { class: "grow" }),
-        iconButton("clock", "Show the keys at an earlier moment", () => this._chooseMoment()),
+      el("div", { class: "row" }, !isCluster() && modes, isTree() && delimiter, isCluster() && el("p", { class: "quiet" }, "In no order, and nobody counts them. ", el("a", { href: link({ view: "cluster" }) }, "Why?")), el("span", { class: "grow" }),
+        !isCluster() && iconButton("clock", "Show the keys at an earlier moment", () => this._chooseMoment()),
         iconButton("refresh", "Load anew", () => this._reload()),
         mayWrite() && iconButton("plus", "New key", () => this._create(), { class: "icon-button accent" })));
   }
@@ -135,30 +135,30 @@ class KeysView {
     const prefix = typedBytes(this._prefix);
     const moment = this._route.query.get("at");
     const onchange = () => this._changed();
-    const isPositional = state.mode === "list" && state.session?.reads_all_keys && !moment;
-    const delimiter = state.mode === "tree" && !moment ? state.delimiter : null;
-    this._model = isPositional ? new KeyList({ db: state.db, prefix, onchange }) : new KeyTree({ db: state.db, prefix, delimiter, moment, onchange });
+    const isList = !isTree() && !moment;
+    // A folder of the past has a number for who may read every key only: others are shown a list.
+    const delimiter = isTree() && (!moment || state.session?.reads_all_keys) ? state.delimiter : null;
+    this._model = isList ? new KeyList({ db: state.db, prefix, hasPositions: Boolean(state.session?.reads_all_keys) && !isCluster(), onchange }) : new KeyTree({ db: state.db, prefix, delimiter, moment, onchange });
     this._list = this._model instanceof KeyList ? this._makeList(this._model) : this._makeTree(this._model);
-    fill(this._moment, moment && showMoment(moment));
+    fill(this._moment, moment && showMoment(moment, isTree() && !delimiter ? " You may not read every key, so they are shown as a list: a folder's number would count the others." : ""));
     fill(this._status, "Loading…");
     fill(this._listPlace, this._list.element);
   }
 
   _changed() {
     if (!this._list) return;
-    const { problem, total, isLoaded } = this._model;
+    const { problem, known, isAll, isLoaded } = this._model;
     if (problem && !isLoaded) {
       fill(this._status, el("span", { class: "trouble" }, problem.message));
       if (/** @type {any} */ (problem).status === 503) this._timer = setTimeout(() => this._start(), RETRY_MS);
       return;
     }
     this._list.count = this._model.count;
-    const number = total ?? this._model.count;
-    const what = this._prefix ? `${plural(number, "key")} beginning with ${shown(typedBytes(this._prefix), 40)}` : plural(number, "key");
+    const what = this._prefix ? `${plural(known, "key")} beginning with ${shown(typedBytes(this._prefix), 40)}` : plural(known, "key");
     const sorted = this._model instanceof KeyList && (this._model.sort.column !== "name" || this._model.sort.isDown);
-    fill(this._status, el("span", {}, total === null ? `${what} so far` : what), el("span", { class: "quiet" }, duration(this._model.tookMs / 1000)),
+    fill(this._status, el("span", {}, isAll ? what : `${what} so far`), el("span", { class: "quiet" }, duration(this._model.tookMs / 1000)),
       sorted && el("span", { class: "quiet" }, `sorted within each ${counted(KeyList.pageLength)}`));
-    if (number === 0) fill(this._status, this._prefix ? `No key begins with ${shown(typedBytes(this._prefix), 40)}.` : "There is no key in this database.");
+    if (known === 0 && isAll) fill(this._status, this._prefix ? `No key begins with ${shown(typedBytes(this._prefix), 40)}.` : "There is no key in this database.");
   }
 
   // --- the tree ---------------------------------------------------------------------------------------------------------
@@ -313,6 +313,9 @@ class KeysView {
     for (const forget of this._keys) forget();
   }
 }
+
+/** Folders need keys in order, which a cluster has not. */
+const isTree = () => state.mode === "tree" && !isCluster();
 
 /** Taller where fingers point. */
 const rowHeight = () => (matchMedia("(pointer: coarse)").matches ? 44 : 32);

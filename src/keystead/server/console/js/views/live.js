@@ -7,7 +7,7 @@ import { Chart } from "../parts/charts.js";
 import { counted, duration, moment, plural, size, span, timeOfDay } from "../parts/figures.js";
 import { VirtualList } from "../parts/virtual_list.js";
 import { link } from "../router.js";
-import { state } from "../state.js";
+import { isCluster, state } from "../state.js";
 
 const KEPT = 5000;
 const MOST_A_FRAME = 500;
@@ -16,14 +16,14 @@ const POLL_MS = 1000;
 /** @param {HTMLElement} place @returns {import("../main.js").View} */
 export function showLive(place) {
   const charts = new Charts();
-  const feed = new Feed();
-  fill(place, el("div", { class: "page live" }, el("header", {}, el("h1", {}, "Live")), charts.element, feed.element));
-  feed.start();
+  const feed = isCluster() ? null : new Feed();
+  fill(place, el("div", { class: "page live" }, el("header", {}, el("h1", {}, "Live")), charts.element, feed?.element));
+  feed?.start();
   charts.start();
   return {
     leave: () => {
       charts.stop();
-      feed.stop();
+      feed?.stop();
     },
   };
 }
@@ -159,7 +159,10 @@ class Charts {
 
   async _load() {
     try {
-      const seconds = series(await api.statistics(this._abort?.signal));
+      const statistics = await api.statistics(this._abort?.signal);
+      const seconds = series(statistics);
+      // What a cluster has no figures of has no chart.
+      CHARTS.forEach(([, , lines], place) => { this._charts[place].element.hidden = !lines.some(([, name]) => name in statistics.samples || (name === "hit_rate" && "hits_per_s" in statistics.samples)); });
       CHARTS.forEach(([, , lines], place) => this._charts[place].show(lines.map(([label, name]) => ({ label, values: seconds(name) }))));
       fill(this._trouble);
     } catch (error) {
@@ -177,6 +180,6 @@ class Charts {
 
 /** @param {any} statistics @returns {(name: string) => (number | null)[]} */
 function series({ samples }) {
-  const rates = () => samples.hits_per_s.map((/** @type {number} */ hits, /** @type {number} */ at) => (hits + samples.misses_per_s[at] ? hits / (hits + samples.misses_per_s[at]) : null));
+  const rates = () => (samples.hits_per_s ?? []).map((/** @type {number} */ hits, /** @type {number} */ at) => (hits + samples.misses_per_s[at] ? hits / (hits + samples.misses_per_s[at]) : null));
   return (name) => (name === "hit_rate" ? rates() : (samples[name] ?? []));
 }

@@ -35,13 +35,13 @@ export function exact(typed) {
   return new Date(Date.now() - Number(found[1]) * unit * 1000).toISOString();
 }
 
-/** @param {string} moment */
-export function showMoment(moment) {
+/** @param {string} moment @param {string} remark */
+export function showMoment(moment, remark) {
   const time = Date.parse(moment);
   const label = /^\d+$/.test(moment) ? `transaction ${moment}` : Number.isNaN(time) ? moment : shownMoment(time);
   const back = () => {
     const route = current();
     go({ ...route, query: { ...Object.fromEntries(route.query), at: null } });
   };
-  return fill(el("div", { class: "moment", role: "status" }), el("span", {}, "As it was: ", el("strong", {}, label), ". Nothing can be changed here."), button("Back to now", back, { class: "link" }));
+  return fill(el("div", { class: "moment", role: "status" }), el("span", {}, "As it was: ", el("strong", {}, label), ". Nothing can be changed here.", remark), button("Back to now", back, { class: "link" }));
 }

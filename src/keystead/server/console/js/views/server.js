@@ -2,7 +2,8 @@
 
 import { el, fill } from "../elements.js";
 import { link } from "../router.js";
-import { mayAdminister } from "../state.js";
+import { isCluster, mayAdminister } from "../state.js";
+import { showBackups } from "./server_backups.js";
 import { showClients } from "./server_clients.js";
 import { showConfiguration } from "./server_configuration.js";
 import { showLog } from "./server_log.js";
@@ -11,14 +12,17 @@ import { showSlowLog } from "./server_slow_log.js";
 
 /** A page fills its place and returns what ends it. @typedef {(place: HTMLElement) => () => void} ServerPage */
 
-/** @type {Record<string, {title: string, show: ServerPage, isForAdministrators?: boolean}>} */
+/** @type {Record<string, {title: string, show: ServerPage, isForAdministrators?: boolean, isForStores?: boolean}>} */
 const PAGES = {
   overview: { title: "Overview", show: showOverview },
   clients: { title: "Clients", show: showClients, isForAdministrators: true },
   "slow-log": { title: "Slow log", show: showSlowLog, isForAdministrators: true },
   configuration: { title: "Configuration", show: showConfiguration, isForAdministrators: true },
-  log: { title: "Log and recovery", show: showLog },
+  log: { title: "Log and recovery", show: showLog, isForStores: true },
+  backups: { title: "Backups", show: showBackups, isForStores: true },
 };
+
+const pagesHere = () => Object.fromEntries(Object.entries(PAGES).filter(([, page]) => !page.isForStores || !isCluster()));
 
 /** @param {HTMLElement} place @param {import("../router.js").Route} first @returns {import("../main.js").View} */
 export function showServer(place, first) {
@@ -31,9 +35,10 @@ export function showServer(place, first) {
 
   /** @param {import("../router.js").Route} route */
   function update(route) {
-    const name = route.rest in PAGES ? route.rest : "overview";
+    const pages = pagesHere();
+    const name = route.rest in pages ? route.rest : "overview";
     leave();
-    fill(tabs, Object.entries(PAGES).filter(([, page]) => !page.isForAdministrators || mayAdminister()).map(([each, page]) =>
+    fill(tabs, Object.entries(pages).filter(([, page]) => !page.isForAdministrators || mayAdminister()).map(([each, page]) =>
       el("a", { href: link({ view: "server", rest: each }), "aria-current": each === name ? "page" : undefined }, page.title)));
     tabs.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     fill(body);

@@ -8,7 +8,7 @@ import { formatsOf } from "../parts/formats.js";
 import { notice, reporting } from "../parts/notices.js";
 import { onKey } from "../parts/shortcuts.js";
 import { current, go } from "../router.js";
-import { mayWrite } from "../state.js";
+import { isCluster, mayWrite } from "../state.js";
 import { Editor } from "./editor.js";
 import { showHistory } from "./history.js";
 import { changeLifetime, deleteKey, renameKey } from "./key_dialogs.js";
@@ -48,14 +48,14 @@ class ValueView {
     if (mayWrite()) {
       this._forget.push(onKey("e", () => this._edit()), onKey("t", () => this._changeLifetime()));
     }
-    this._forget.push(onKey("h", () => this._history()));
+    if (!isCluster()) this._forget.push(onKey("h", () => this._history()));
     this._draw();
   }
 
   _draw() {
     const { key, moment } = this._what;
     const actions = [
-      button("History", () => this._history()),
+      !isCluster() && button("History", () => this._history()),
       mayWrite() && button("Rename", () => this._rename()),
       mayWrite() && button("Time to live", () => this._changeLifetime()),
       mayWrite() && button("Delete", () => this._delete(), { class: "danger-quiet" }),
@@ -95,7 +95,7 @@ class ValueView {
     fill(this._facts);
     const isMissing = problem.status === 404;
     fill(this._body, el("div", { class: "nothing" }, el("p", { role: "alert" }, isMissing ? "There is no such key now. It may have expired, or somebody has deleted it." : problem.message),
-      el("div", { class: "row" }, button("Try again", () => this.load()), isMissing && button("Its history", () => this._history(), { class: "primary" }))));
+      el("div", { class: "row" }, button("Try again", () => this.load()), isMissing && !isCluster() && button("Its history", () => this._history(), { class: "primary" }))));
   }
 
   _show() {
@@ -110,7 +110,7 @@ class ValueView {
       el("span", { class: "fact quiet", title: "Entity tag: the digest of the value" }, value.etag.replaceAll('"', "")));
     this._tick();
     const tabs = el("div", { class: "tabs", role: "tablist", "aria-label": "Format" }, formats.map((each) => this._tab(each, each === format)));
-    const shownNow = format.show(value.bytes);
+    const shownNow = format.show(value.bytes, (encoding) => api.inside(db, key, { moment, encoding, etag: value.etag }));
     this._shown = shownNow;
     const download = el("a", { class: "button", href: api.address(db, key, moment), download: fileName(key) }, "Download");
     fill(this._body,
