@@ -329,7 +329,7 @@ class App:
     async def _serve(self) -> None:
         log.info("ready on %s", ", ".join(map(str, self._listeners)))
         self._manager.ready(self._serving_status())
-        tasks = [self._housekeep(), self._sync_by_interval(), self._show_life()]
+        tasks = [self._housekeep(), self._sync_by_interval(), self._show_life(), self._past.stay_ready()]
         if any(listener.protocol == "http" for listener in self._listeners):
             self._http.import_application(self._import_application)
             tasks.append(self._index_keys())

@@ -27,7 +27,7 @@ from keystead.engine.history.questions import Outcome, Question
 
 LENGTH: Final = struct.Struct("<I")
 COMMAND: Final = (sys.executable, "-P", giving_way.__file__, "keystead.engine.history.asking")
-"""Followed by the path of the directory."""
+"""Followed by the path of the directory, and, for who lists processes, what for."""
 
 
 COLLECTIONS: Final = (20_000, 50, 1_000)
