@@ -89,7 +89,6 @@ def _told(request: Request, user: User | None) -> Response:
             "may_write": permissions is not None and permissions.may_write,
             "may_admin": permissions is not None and permissions.may_administer,
             "reads_all_keys": permissions is not None and permissions.may_read_all,
-            "mode": request.connection.server.behind.mode,
         }
     )
 

@@ -14,7 +14,6 @@ _WHO = object_of(
     may_write=_BOOL | {"description": "Whether there are commands and keys by which this user may change data."},
     may_admin=_BOOL | {"description": "Whether users, clients and the configuration are this user's, too."},
     reads_all_keys=_BOOL,
-    mode={"enum": ["store", "cluster"], "description": "What is behind this server: other routes, other pages."},
 )
 _EXAMPLE = {
     "mode": "store",
@@ -23,7 +22,6 @@ _EXAMPLE = {
     "may_write": True,
     "may_admin": True,
     "reads_all_keys": True,
-    "mode": "store",
 }
 _COOKIE = {
     "Set-Cookie": {

@@ -6,7 +6,7 @@ Must not know: connections, what routes do.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from keystead.server.backups import Backups
 from keystead.server.feed import Feed

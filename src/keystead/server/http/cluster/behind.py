@@ -6,7 +6,7 @@ Must not know: connections, what routes do.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 from keystead.server.cluster_samples import ClusterSamples
 from keystead.server.http.cluster import together
