@@ -120,7 +120,13 @@ case(
 )
 case("SET errors before it looks at the key", "SET k v", "SET k w NX EX 0", "SET k w NX EX abc", ("GET k", b"v"))
 case(
-    "SET PX ends on time", "SET k v PX 20", ("GET k", b"v"), wait(0.03), ("GET k", None), ("EXISTS k", 0), ("TTL k", -2)
+    "SET PX ends on time",
+    "SET k v PX 250",
+    ("GET k", b"v"),
+    wait(0.26),
+    ("GET k", None),
+    ("EXISTS k", 0),
+    ("TTL k", -2),
 )
 case(
     "wrong number of arguments for strings",
