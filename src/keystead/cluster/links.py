@@ -26,6 +26,8 @@ LARGE_REPLY_BYTES: Final = 64 * 1024
 """A link in the middle of a longer reply gets no other requests while there is another link."""
 _MINUS: Final = ord("-")
 CLIENT_NAME: Final = b"keystead"
+_MAYBE_PLAIN: Final = "; does it speak TLS?"
+_MAYBE_ENCRYPTED: Final = " instead of answering; it may expect TLS"
 
 
 class Owner(Protocol):
@@ -96,14 +98,14 @@ class Link(asyncio.Protocol):
                 await self._loop.create_connection(
                     lambda: self, host, port, ssl=encrypted, server_hostname=host if encrypted else None
                 )
-        except TimeoutError:
-            self._give_up(f"no connection within {self._options.connect_timeout_s:g} s")
         except ssl.SSLCertVerificationError as error:
             self._give_up(f"its certificate is not accepted: {error.verify_message}")
-        except ssl.SSLError as error:
-            self._give_up(f"the TLS handshake failed, does it speak TLS? ({error.reason or error})")
+        except TimeoutError:
+            self._give_up(
+                f"no connection within {self._options.connect_timeout_s:g} s{_MAYBE_PLAIN if encrypted else ''}"
+            )
         except (OSError, UnicodeError) as error:  # the latter for what is no host name
-            self._give_up(_in_words(error) + ("; does it speak TLS?" if encrypted and self._transport is None else ""))
+            self._give_up(f"{_in_words(error)}{_MAYBE_PLAIN if isinstance(error, ssl.SSLError) else ''}")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -138,12 +140,9 @@ class Link(asyncio.Protocol):
             self.close("it sent more replies than it was asked for")
 
     def connection_lost(self, error: Exception | None) -> None:
-        if error is not None:
-            self._give_up(_in_words(error))
-        elif self.is_ready:
-            self._give_up("it closed the connection")
-        else:
-            self._give_up("it closed the connection instead of answering; it may expect TLS")
+        reason = "it closed the connection" if error is None else _in_words(error)
+        unanswered = not self.is_ready and self._options.ssl is None
+        self._give_up(reason + (_MAYBE_ENCRYPTED if unanswered else ""))
 
     def _give_up(self, reason: str) -> None:
         if not self.is_lost:
