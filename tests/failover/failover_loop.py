@@ -44,7 +44,7 @@ PROBED = b"probed"
 BEFORE_SECONDS, AFTER_SECONDS = 0.5, 0.5
 SETTLES_SECONDS = 30.0
 READ_AT_ONCE = 100
-ENOUGH_ACKNOWLEDGED = 300  # a round, on average: below that a run has proved nothing
+ENOUGH_ACKNOWLEDGED = 200  # a round, on average: below that a run has proved nothing
 BACK_WITHIN_SECONDS = 2.0  # more than the node timeout; told, and nothing fails for it on a busy machine
 NODE_TIMEOUT_MS = 1000
 
