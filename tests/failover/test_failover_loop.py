@@ -128,7 +128,7 @@ def test_a_run_without_work_is_void(redis: Server, monkeypatch: pytest.MonkeyPat
 @pytest.mark.timeout(300)
 def test_nothing_acknowledged_is_lost_when_primaries_are_killed_and_paused(capsys: pytest.CaptureFixture[str]):
     seed = random.randrange(1_000_000)
-    tally = run(["kill", "pause"], 2, seed)
+    tally = run(["kill", "pause"], 3, seed)
     with capsys.disabled():
         print(f"\n  failover, seed {seed}: {tally}")
 
