@@ -187,29 +187,29 @@ class Contender(RecordingClient):
 
 
 class Prober(threading.Thread):
-    """Writes one key again and again, to see for how long its slot is without service."""
+    """Reads (GET) or writes (INCR) one key again and again, to see for how long its slot is without that."""
 
-    def __init__(self, address: Address, key: bytes) -> None:
+    def __init__(self, address: Address, command: bytes, key: bytes) -> None:
         super().__init__(daemon=True)
         self.stop = threading.Event()
-        self.acknowledged_at: list[float] = []
-        self._address, self._key = address, key
+        self._address, self._command, self._key = address, command, key
+        self._served_at: list[float] = []
 
     def run(self) -> None:
         connection = _connected(self._address)
         while not self.stop.wait(PROBES_EACH_SECONDS):
-            reply = connection.call(b"INCR", self._key)
+            reply = connection.call(self._command, self._key)
             if reply is CLOSED:
                 connection.close()
                 connection = _connected(self._address)
-            elif reply.kind == ":":
-                self.acknowledged_at.append(time.monotonic())
+            elif reply.kind != "-":
+                self._served_at.append(time.monotonic())
         connection.close()
 
     def longest_gap_s(self) -> float:
-        """Between two acknowledgements; of the whole time if there are none."""
-        times = self.acknowledged_at
-        return max((later - earlier for earlier, later in itertools.pairwise(times)), default=float("inf"))
+        """Between two replies that were no error."""
+        gaps = (later - earlier for earlier, later in itertools.pairwise(self._served_at))
+        return max(gaps, default=float("inf"))
 
 
 def _is_ok(reply: Reply) -> bool:
