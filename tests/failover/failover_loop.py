@@ -38,7 +38,7 @@ from failover.clients import Address, Contender, Prober, Writer
 from failover.faults import Fault
 from failover.ledger import Findings, Ledger
 from partitions import ALONE, HOSTS, Network
-from servers import running, start_front_door
+from servers import HttpServer, start_front_door
 from wire import SocketConnection
 
 WRITERS, CONTENDERS, DOORS = 4, 3, 2
@@ -214,21 +214,26 @@ def _contended(connection: SocketConnection, key: bytes) -> Operation:
 
 
 @contextlib.contextmanager
-def front_doors(cluster: Cluster, directory: Path, *options: str, count: int = DOORS) -> Iterator[list[Address]]:
-    """So many Keysteads in front of one cluster, for a block."""
-    with contextlib.ExitStack() as stack:
-        servers = [
-            stack.enter_context(running(start_front_door(cluster.addresses, directory / f"door{number}", *options)))
-            for number in range(count)
-        ]
-        yield [server.address for server in servers]
+def front_doors(cluster: Cluster, directory: Path, *options: str) -> Iterator[list[HttpServer]]:
+    """Keysteads in front of one cluster, for a block. One that was started again takes its place in the list."""
+    doors: list[HttpServer] = []
+    try:
+        for number in range(DOORS):  # one by one: those that were started are stopped, whatever the next one does
+            doors.append(start_front_door(cluster.addresses, directory / f"door{number}", *options))  # noqa: PERF401
+        yield doors
+    finally:
+        for door in doors:
+            door.kill()
 
 
-def plan(names: Sequence[str], rounds: int, network: Network | None) -> list[tuple[str, Fault]]:
+def plan(
+    names: Sequence[str], rounds: int, doors: list[HttpServer], network: Network | None
+) -> list[tuple[str, Fault]]:
     """The faults named, over and over."""
     known: dict[str, Fault] = {
         "kill": faults.kill,
         "kill-ahead": faults.kill_ahead,
+        "kill-door": faults.kill_door(doors),
         "pause": faults.pause,
         "stall": faults.stall,
         "lose-replica": faults.lose_replica,
@@ -277,8 +282,8 @@ def run(names: Sequence[str], rounds: int, seed: int, load: Load = Load(), repli
             running_cluster(where / "nodes", replicas=replicas, node_timeout_ms=NODE_TIMEOUT_MS, **place) as cluster,
             front_doors(cluster, where, "--cluster-acknowledge", load.acknowledge) as doors,
         ):
-            loop = FailoverLoop(cluster, doors, seed, load)
-            return loop.run(plan(names, rounds, network), lambda line: print(line, flush=True))
+            loop = FailoverLoop(cluster, [door.address for door in doors], seed, load)
+            return loop.run(plan(names, rounds, doors, network), lambda line: print(line, flush=True))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from clusters import SLOTS, Cluster
 from partitions import HERE, Network
+from servers import HttpServer, start_again
 
 if TYPE_CHECKING:
     from keystead.cluster.development_node import DevelopmentNode
@@ -122,6 +123,19 @@ def cut_off(network: Network, *, clients_too: bool) -> Fault:
         return took_s
 
     return cut
+
+
+def kill_door(doors: list[HttpServer]) -> Fault:
+    """SIGKILL of a front door, which is then started again on its ports. What was on its way is of unknown outcome."""
+
+    def kill_one(_: Cluster, __: int, rng: random.Random) -> float:
+        number = rng.randrange(len(doors))
+        doors[number].kill()
+        time.sleep(rng.uniform(0.0, 0.5))
+        doors[number] = start_again(doors[number])
+        return 0.0
+
+    return kill_one
 
 
 def _await_failover_elsewhere(cluster: Cluster, slot: int, victim: DevelopmentNode) -> None:

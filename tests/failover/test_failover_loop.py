@@ -134,9 +134,11 @@ def test_nothing_acknowledged_is_lost_when_primaries_are_killed_and_paused(capsy
 
 
 @pytest.mark.timeout(300)
-def test_nothing_is_lost_or_wrong_while_slots_move_and_a_replica_is_away(capsys: pytest.CaptureFixture[str]):
+def test_nothing_is_lost_or_wrong_while_slots_move_a_replica_is_away_or_a_front_door_dies(
+    capsys: pytest.CaptureFixture[str],
+):
     seed = random.randrange(1_000_000)
-    tally = run(["move", "lose-replica", "stall"], 3, seed)
+    tally = run(["move", "lose-replica", "stall", "kill-door"], 4, seed)
     with capsys.disabled():
         print(f"\n  moves, seed {seed}: {tally}")
 
