@@ -14,15 +14,10 @@ from keystead.errors import CommandError, ServerUnreachable
 from keystead.migration.addresses import ServerAddress
 from keystead.migration.replica.primaries import Nodes
 from keystead.migration.replica.shard import Place, Shard, place_of
-from keystead.migration.source import Batch, Change, Feed, FollowingRefused, PositionLost, Record, SourceFailed
+from keystead.migration.source import Batch, Change, FollowingRefused, PositionLost, Record, SourceFailed
 
 NOTHING_NEW_S: Final = 0.1
 LOOK_AHEAD_EVERY_S: Final = 0.5
-
-
-def feed_of(address: ServerAddress) -> Feed:
-    """Of a server, or a cluster; nothing is asked of it yet."""
-    return ReplicaFeed(address)
 
 
 class ReplicaFeed:
