@@ -107,6 +107,14 @@ def test_a_server_behind_tls_is_followed(tmp_path: Path) -> None:
         connection.close()
 
 
+def test_a_replica_is_refused_and_names_its_primary(tmp_path: Path) -> None:
+    """Its writers write elsewhere, so they could not be told to wait."""
+    with running(start_redis(tmp_path / "primary")) as first:
+        of = ("--replicaof", f"127.0.0.1 {first.port}")
+        with running(start_redis(tmp_path / "replica", *of)) as second:
+            refused(address(second), SourceFailed, f"127.0.0.1:{first.port}")
+
+
 def test_a_source_that_is_stopped_and_started_is_followed_on(tmp_path: Path) -> None:
     """A clean stop saves where the stream was, so the same history goes on."""
     options = ("--repl-diskless-sync-delay", "0", "--save", "10000 1000", "--shutdown-timeout", "0")

@@ -90,11 +90,6 @@ class Receiver:
             raise failure
         return data
 
-    @property
-    def waiting(self) -> int:
-        """How many bytes were received and not read."""
-        return self._snapshot.waiting + self._stream.waiting
-
     def acknowledge_now(self) -> None:
         """The primary asked for it."""
         self._acknowledge_now = True
