@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from keystead.migration.addresses import ServerAddress
-from keystead.migration.replica.feeds import ReplicaFeed
+from keystead.migration.replica.feed import ReplicaFeed
 from keystead.migration.source import Batch, Change, Delete, Expire, Flush, Put, Record, Touched
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from primary import HISTORY, Asked, Primary, Script, primary, sends, stream
 from keystead.errors import KeysteadError
 from keystead.migration.addresses import ServerAddress, Tls
 from keystead.migration.replica.failures import DamagedSnapshot
-from keystead.migration.replica.feeds import ReplicaFeed
+from keystead.migration.replica.feed import ReplicaFeed
 from keystead.migration.source import Change, FollowingRefused, PositionLost, Put, Record, SourceFailed
 from server.certificates import make
 from servers import free_port, ready, running, spawn, start_redis
@@ -107,6 +107,14 @@ def test_a_server_behind_tls_is_followed(tmp_path: Path) -> None:
         connection.close()
 
 
+def test_a_replica_is_refused_and_names_its_primary(tmp_path: Path) -> None:
+    """Its writers write elsewhere, so they could not be told to wait."""
+    with running(start_redis(tmp_path / "primary")) as first:
+        of = ("--replicaof", f"127.0.0.1 {first.port}")
+        with running(start_redis(tmp_path / "replica", *of)) as second:
+            refused(address(second), SourceFailed, f"127.0.0.1:{first.port}")
+
+
 def test_a_source_that_is_stopped_and_started_is_followed_on(tmp_path: Path) -> None:
     """A clean stop saves where the stream was, so the same history goes on."""
     options = ("--repl-diskless-sync-delay", "0", "--save", "10000 1000", "--shutdown-timeout", "0")
@@ -145,6 +153,15 @@ def test_what_follows_the_snapshot_at_once_is_the_stream(wrapped: object) -> Non
 def test_line_ends_before_the_snapshot_only_say_that_it_is_being_made() -> None:
     with primary(sends(b"\n", b"\n\n", with_length(RDB))) as made:
         assert len(copied(made)) > 50
+
+
+def test_line_ends_between_the_snapshot_and_the_stream_are_part_of_neither() -> None:
+    """A primary that makes its snapshot without a file may send one there, as redis-server 7.0 was seen to do."""
+    changes = stream(SELECT, [b"SET", b"k", b"v"])
+    with primary(sends(with_mark(RDB) + b"\n", b"\n", b"\n" + changes)) as made, closing(feed_of(made)) as feed:
+        assert len(list(feed.snapshot())) > 50
+        assert list(told(feed, 1)) == [Put(0, b"k", b"v", 0)]
+        assert feed.position == f"={HISTORY}:{100 + len(changes)}:0"
 
 
 def test_the_beginning_of_the_mark_within_the_snapshot_is_data() -> None:

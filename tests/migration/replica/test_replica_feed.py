@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,13 +30,13 @@ def mirror_of(source: Server, target: Server) -> Iterator[Mirror]:
 
 
 @contextmanager
-def writer(server: Server, write: Callable[[SocketConnection, int], None]) -> Iterator[list[int]]:
-    """Calls *write* again and again, on a connection of its own, until the block ends; how often is in the list."""
+def writer(server: Server, write: Callable[[SocketConnection, int], None], most: int) -> Iterator[list[int]]:
+    """Calls *write* so often, or until the block ends, on a connection of its own; how often is in the list."""
     done, ending = [0], threading.Event()
 
     def run() -> None:
         connection = server.connect()
-        for number in itertools.count():
+        for number in range(most):
             if ending.is_set():
                 break
             write(connection, number)
@@ -173,7 +172,7 @@ def test_nothing_is_lost_or_comes_twice_while_writers_go_on_through_the_copy(sou
     connection.call("DEBUG", "POPULATE", 2_000, "many", 100)
     connection.call("CONFIG", "SET", "rdb-key-save-delay", 250)  # microseconds: the snapshot takes a while
     with mirror_of(source, target) as mirror:
-        with writer(source, write_everything) as written:
+        with writer(source, write_everything, 1200) as written:
             assert mirror.copy() >= 2_000
             connection.call("CONFIG", "SET", "rdb-key-save-delay", 0)
             assert written[0] > 100
@@ -195,7 +194,7 @@ def test_a_counter_is_told_exactly_as_often_as_it_counted_however_often_the_conn
     syncs = info(connection, "sync_full")
     with mirror_of(source, target) as mirror:
         mirror.copy()
-        with writer(source, lambda writing, _: writing.call("INCR", "counter") and None) as written:
+        with writer(source, lambda writing, _: writing.call("INCR", "counter") and None, 2400) as written:
             for cut in range(1, 6):
                 while written[0] < cut * 400:
                     mirror.step()

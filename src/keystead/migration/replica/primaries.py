@@ -61,6 +61,12 @@ class Nodes:
         with Asking(self._address, host, port) as asking:
             if b"cluster_enabled:1" in asking(b"INFO", b"cluster"):
                 raise SourceFailed(f"{host}:{port} is a node of a cluster; name all of it by cluster://{host}:{port}")
+            told = dict(line.partition(b":")[::2] for line in asking(b"INFO", b"replication").splitlines())
+        if told.get(b"role") == b"slave":
+            primary = f"{told.get(b'master_host', b'').decode()}:{told.get(b'master_port', b'').decode()}"
+            raise SourceFailed(
+                f"{host}:{port} is a replica of {primary}; name that one: its writers have to wait when all is cut over"
+            )
         return Primary(host, port, "")
 
     def _tell(self) -> list[Primary]:

@@ -55,6 +55,7 @@ class Receiver:
         self._snapshot = Spool(directory)
         self._stream = Spool(directory)
         self._snapshot_ended = False
+        self._stream_began = False
         self._failure: KeysteadError | None = None
         self.history, self.offset = history, offset
         """Of the last byte that was received."""
@@ -88,11 +89,6 @@ class Receiver:
         if not data and failure is not None:
             raise failure
         return data
-
-    @property
-    def waiting(self) -> int:
-        """How many bytes were received and not read."""
-        return self._snapshot.waiting + self._stream.waiting
 
     def acknowledge_now(self) -> None:
         """The primary asked for it."""
@@ -154,6 +150,11 @@ class Receiver:
             data, acknowledged_s, heard_s = answer.arrived, 0.0, time.monotonic()
             while not self._closing.is_set():
                 now_s = time.monotonic()
+                if not self._stream_began:
+                    # As while a snapshot is made, line ends may say that the primary is alive. They are no part of the
+                    # stream, and stop for good when it begins.
+                    data = data.lstrip(b"\r\n")
+                    self._stream_began = bool(data)
                 if data:
                     self.offset += len(data)
                     self._keep(self._stream, data)
