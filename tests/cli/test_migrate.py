@@ -17,7 +17,6 @@ from cli.stores import content, fill, keystead
 from clusters import Cluster
 from migration.writing import Ask, ClusterDoor, Writer, differences
 from servers import Server, free_port, running, start_keystead, start_redis
-from wire import Reply
 
 LIMIT_S = 90.0
 OLD_KEYS = 5000
@@ -221,6 +220,7 @@ COLLECTIONS = [
     "SETBIT bits 1000 1",
     "PFADD visitors a b c",
 ]
+CHANGES = ["LPUSH list d", "HINCRBY hash other 1", "SREM words 3", "ZINCRBY scores 3 one", "SADD numbers x"]
 
 
 def test_keys_of_all_types_are_moved_from_a_server_to_a_cluster(tmp_path: Path, cluster: Cluster) -> None:
@@ -235,24 +235,16 @@ def test_keys_of_all_types_are_moved_from_a_server_to_a_cluster(tmp_path: Path, 
         connection.call(b"PEXPIREAT", b"hash", b"4000000000000")
         with migrating(tmp_path, url(origin), cluster_url(cluster), "--pause", "3") as migrate:
             migrate.await_text("cut over when the time has come")
-            for command in (
-                "LPUSH list d",
-                "HINCRBY hash other 1",
-                "SREM words 3",
-                "ZINCRBY scores 3 one",
-                "SADD numbers x",
-            ):
+            for command in CHANGES:
                 assert connection.call(*command.split()).kind != "-"
             migrate.type("cut over")
             assert migrate.end() == 0, migrate.output
-        assert door.ask(b"LRANGE", b"list", b"0", b"-1").value == [
-            Reply("$", item) for item in (b"d", b"a", b"b", b"c")
-        ]
-        for key in (b"hash", b"bits", b"visitors", b"stream", b"scores"):
-            assert door.ask(b"DUMP", key) == connection.call(b"DUMP", key)
-            assert door.ask(b"PEXPIRETIME", key) == connection.call(b"PEXPIRETIME", key)
-        for key in (b"numbers", b"words"):
-            assert sorted(door.ask(b"SMEMBERS", key).value) == sorted(connection.call(b"SMEMBERS", key).value)
+        with contextlib.closing(origin.connect()) as connection:  # all clients were cut off at the end of the pause
+            for key in (b"list", b"hash", b"bits", b"visitors", b"stream", b"scores"):
+                assert door.ask(b"DUMP", key) == connection.call(b"DUMP", key)
+                assert door.ask(b"PEXPIRETIME", key) == connection.call(b"PEXPIRETIME", key)
+            for key in (b"numbers", b"words"):
+                assert sorted(door.ask(b"SMEMBERS", key).value) == sorted(connection.call(b"SMEMBERS", key).value)
         door.ask(b"FLUSHALL")
 
 
@@ -282,7 +274,7 @@ def test_a_server_that_lets_nobody_follow_it_is_copied_on_demand(tmp_path: Path)
             assert migrate.end() == 0, migrate.output
         assert (other.call(b"GET", b"old:1").value, other.call(b"GET", b"old:2").value) == (b"changed", None)
         assert other.call(b"PEXPIRETIME", b"new").value == 4000000000000
-        assert other.call(b"DBSIZE") == one.call(b"DBSIZE")
+        assert other.call(b"DBSIZE").value == OLD_KEYS  # one less and one more
 
 
 def test_a_signal_cuts_over_and_what_comes_to_the_source_later_is_reported(tmp_path: Path) -> None:
@@ -353,7 +345,7 @@ def refused(tmp_path: Path, source: str | Path, target: str | Path, *options: st
     return run.errors
 
 
-def test_numbered_databases_are_refused_unless_one_is_named(tmp_path: Path, redis: Server) -> None:
+def test_numbered_databases_are_refused_unless_one_is_named(tmp_path: Path) -> None:
     fill(tmp_path / "data", 3)
     fill(tmp_path / "data", 2, database=5)
     with running(start_redis(tmp_path / "destination")) as destination:

@@ -173,8 +173,8 @@ class _Run:
         )
         if done.paused_until_ms:
             text += (
-                f" Writers of {self._source.describe()} wait until {written(done.paused_until_ms)}; its clients are cut "
-                "off then, and what comes there later is reported, and not moved."
+                f" Writers of {self._source.describe()} wait until {written(done.paused_until_ms)}; its clients are "
+                "cut off then, and what comes there later is reported, and not moved."
             )
         return text
 
