@@ -56,19 +56,24 @@ async def connect(library: str, host: str, port: int, clients: int) -> Client:
 
 
 async def measure(client: Client, command: str, clients: int, keys: int, seconds: float) -> dict[str, float]:
-    """Commands a second, and what they took."""
+    """Commands a second, what each took, and the processor time of this process a command, all threads; and how many
+    commands there were, the first moments too."""
     call, expected = (client.get, value(0)) if command == "get" else (client.put, client.set_reply)
     names = [key(number) for number in range(keys)]
     latencies: list[float] = []
+    done = 0
+    cpu = time.process_time()
     began = time.perf_counter() + _WARM_UP_S
     ends = began + seconds
 
     async def play(number: int) -> None:
+        nonlocal done
         choose = random.Random(number).choice
         while (sent := time.perf_counter()) < ends:
             reply = await call(choose(names))
             if reply != expected:
                 raise WrongAnswer(f"{command} was answered {reply!r}")
+            done += 1
             if sent >= began:
                 latencies.append(time.perf_counter() - sent)
 
@@ -79,6 +84,8 @@ async def measure(client: Client, command: str, clients: int, keys: int, seconds
         "requests_per_s": len(latencies) / taken,
         "p50_ms": quantile(latencies, 0.5) * 1000,
         "p99_ms": quantile(latencies, 0.99) * 1000,
+        "commands": done,
+        "cpu_us": (time.process_time() - cpu) / done * 1e6,
     }
 
 

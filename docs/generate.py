@@ -6,6 +6,7 @@ from pathlib import Path
 
 from keystead.commands.manual import render as commands_page
 from keystead.config import FIXED_PARAMETERS, Setting, declared
+from keystead.execution.cluster.manual import render as cluster_commands_page
 
 FOLDER = Path(__file__).parent
 
@@ -67,7 +68,11 @@ def _row(setting: Setting) -> str:
     return f"| {name} | {value} | {default} | {setting.description} | {live} |\n"
 
 
-PAGES = {"configuration.md": configuration_page, "commands.md": commands_page}
+PAGES = {
+    "configuration.md": configuration_page,
+    "commands.md": commands_page,
+    "cluster-commands.md": cluster_commands_page,
+}
 
 
 def main() -> None:

@@ -42,6 +42,8 @@ class Sample:
     requests_per_s: float
     p50_ms: float
     p99_ms: float
+    cpu_us: float
+    """Processor time a command: of the front door, of the program that uses a library, or of both where both work."""
 
 
 Measure = Callable[[], Sample]
@@ -75,9 +77,9 @@ def _beside_clients(bench: Bench, nodes: DevelopmentCluster) -> Iterator[Figure]
     with _front_door(bench, nodes, "async") as door:
         for name, command in COMMANDS.items():
             sides: dict[str, Measure] = {
-                "through Keystead": _benchmark(bench, door.port, command),
+                "through Keystead": _benchmark(bench, door, command),
                 "redis-py": _program(bench, "redis-py", nodes.nodes[0].port, name),
-                "redis-py through Keystead": _program(bench, "redis-py-plain", door.port, name),
+                "redis-py through Keystead": _program(bench, "redis-py-plain", door.port, name, door),
             }
             if find_spec("glide"):
                 sides["GLIDE"] = _program(bench, "glide", nodes.nodes[0].port, name)
@@ -95,8 +97,8 @@ def _acknowledged(bench: Bench, nodes: DevelopmentCluster) -> Iterator[Figure]:
     with _front_door(bench, nodes, "replicated") as replicated, _front_door(bench, nodes, "async") as plain:
         for depth in (1, 16):
             sides = {
-                "replicated": _benchmark(bench, replicated.port, SET, depth),
-                "async": _benchmark(bench, plain.port, SET, depth),
+                "replicated": _benchmark(bench, replicated, SET, depth),
+                "async": _benchmark(bench, plain, SET, depth),
             }
             samples = _in_turns(bench, f"cluster: SET {depth} deep", sides)
             deep = f", {depth} deep" if depth > 1 else ""
@@ -110,7 +112,7 @@ def _shards(bench: Bench) -> Iterator[Figure]:
     for shards in range(1, SHARDS + 1):
         with _cluster(bench, shards) as nodes, _front_door(bench, nodes, "replicated") as door:
             for name, command in COMMANDS.items():
-                sides = {name: _benchmark(bench, door.port, command)}
+                sides = {name: _benchmark(bench, door, command)}
                 medians[name].append(_in_turns(bench, f"cluster: {name}, {shards} shards", sides)[name])
     for name, found in medians.items():
         for shards in range(2, SHARDS + 1):
@@ -130,36 +132,42 @@ def _figure(bench: Bench, name: str, ours: list[Sample], peer: list[Sample], pee
         aim=aim,
         keys=keys,
     )
-    if peer:
-        p50, p99 = ([median(getattr(sample, which) for sample in side) for side in (ours, peer)] for which in _TIMES)
+    if ours and peer:
+        p50, p99, cpu = (
+            " / ".join(f"{median(getattr(sample, which) for sample in side):.{digits}f}" for side in (ours, peer))
+            for which, digits in (("p50_ms", 2), ("p99_ms", 2), ("cpu_us", 0))
+        )
         figure.note = (
-            f"{short_count(keys)} random keys; p50 {p50[0]:.2f} / {p50[1]:.2f} ms, p99 {p99[0]:.2f} / {p99[1]:.2f} ms"
+            f"{short_count(keys)} random keys; p50 {p50} ms, p99 {p99} ms; processor time a command {cpu} µs, of "
+            "Keystead without the load, of a program with its library"
         )
     else:
-        figure.not_run = f"{peer_name} is not installed"
+        figure.not_run = f"no measurement of {peer_name if ours else name}; it may not be installed"
     return figure
-
-
-_TIMES = ("p50_ms", "p99_ms")
 
 
 # --- how they are had ------------------------------------------------------------------------------------------------
 
 
 def _in_turns(bench: Bench, name: str, sides: Mapping[str, Measure]) -> dict[str, list[Sample]]:
-    """One side after the other, round by round; before that each once for nothing, which warms it up."""
+    """One side after the other, round by round; before that each once for nothing, which warms it up. A side that
+    fails in a round has no sample of it."""
     samples: dict[str, list[Sample]] = {side: [] for side in sides}
     rounds = bench.scale.rounds
     for number in range(rounds + 1):
         for side, take in sides.items():
             bench.progress(f"{name}: {side}, " + (f"round {number} of {rounds}" if number else "warming up"))
-            sample = take()
+            try:
+                sample = take()
+            except NotMeasured as failure:
+                bench.progress(f"{name}: {failure}")
+                continue
             if number:
                 samples[side].append(sample)
     return samples
 
 
-def _benchmark(bench: Bench, port: int, command: tuple[str, ...], pipeline: int = 1) -> Measure:
+def _benchmark(bench: Bench, door: Server, command: tuple[str, ...], pipeline: int = 1) -> Measure:
     """redis-benchmark; how many requests it takes is found out the first time."""
     load = Load(CLIENTS, command, pipeline, bench.scale.throughput_keys)
     seconds = bench.scale.load_seconds
@@ -167,27 +175,36 @@ def _benchmark(bench: Bench, port: int, command: tuple[str, ...], pipeline: int 
 
     def take() -> Sample:
         if not requests:
-            requests.append(loads.requests_for(port, load, seconds))
-        result = loads.run(port, load, requests[0], limit_s=30 + 10 * seconds)
-        return Sample(result.requests_per_s, result.p50_ms, result.p99_ms)
+            requests.append(loads.requests_for(door.port, load, seconds))
+        cpu = door.cpu_seconds()
+        result = loads.run(door.port, load, requests[0], limit_s=30 + 10 * seconds)
+        cpu_us = (door.cpu_seconds() - cpu) / requests[0] * 1e6
+        return Sample(result.requests_per_s, result.p50_ms, result.p99_ms, cpu_us)
 
     return take
 
 
-def _program(bench: Bench, library: str, port: int, command: str) -> Measure:
-    """The same load by a program that uses a library."""
+def _program(bench: Bench, library: str, port: int, command: str, door: Server | None = None) -> Measure:
+    """The same load by a program that uses a library; `door` is what works for it besides the nodes."""
     words = [sys.executable, "-m", "benchmarks.cluster_worker", library, f"127.0.0.1:{port}", command.lower()]
     words += ["--clients", str(CLIENTS), "--keys", str(bench.scale.throughput_keys)]
     words += ["--seconds", str(bench.scale.load_seconds)]
 
     def take() -> Sample:
+        cpu = door.cpu_seconds() if door else 0.0
         try:
             done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, timeout=_LIMIT_S, check=True)
         except subprocess.TimeoutExpired:
             raise NotMeasured(f"{library} took more than {_LIMIT_S:.0f} s") from None
         except subprocess.CalledProcessError as error:
             raise NotMeasured(f"{library}: {(error.stderr.strip().splitlines() or ['failed'])[-1]}") from None
-        return Sample(**json.loads(done.stdout))
+        if not done.stdout:
+            raise NotMeasured(f"{library} ended without a word")
+        measured = json.loads(done.stdout)
+        commands = measured.pop("commands")
+        if door is not None:
+            measured["cpu_us"] += (door.cpu_seconds() - cpu) / commands * 1e6
+        return Sample(**measured)
 
     return take
 

@@ -44,22 +44,30 @@ def outcome(reply: Reply) -> Outcome | None:
 
 @dataclass(frozen=True)
 class Move:
-    """Commands sent in one piece, of which the last reply tells; the keys they write; what that reply must be."""
+    """Commands sent in one piece, of which the last reply tells; what that reply must be; the keys, all written or all
+    read."""
 
     commands: list[tuple[bytes, ...]]
-    writes: list[bytes]
+    keys: list[bytes]
     expected: Callable[[Reply], bool]
+    writes: bool = True
 
 
 class Writer(threading.Thread):
-    """Sends batches of moves on the keys of its ledger until `stop` is set."""
+    """Sends batches of moves on the keys of its ledger until `stop` is set.
 
-    def __init__(self, address: Address, ledger: Ledger, rng: random.Random, deepest: int = 16) -> None:
+    When nothing was promised (`lossy`), an answer that tells of a loss is none that ends it: the key is left alone, so
+    that the loss is counted in the end. A loss that a later write covers is not.
+    """
+
+    def __init__(
+        self, address: Address, ledger: Ledger, rng: random.Random, deepest: int = 16, *, lossy: bool = False
+    ) -> None:
         super().__init__(daemon=True)
         self.stop = threading.Event()
         self.error: str | None = None
         self.unknown = self.refused = 0
-        self._address, self._ledger, self._rng, self._deepest = address, ledger, rng, deepest
+        self._address, self._ledger, self._rng, self._deepest, self._lossy = address, ledger, rng, deepest, lossy
         self._pools: dict[str, list[bytes]] = {"value": [], "counter": [], "pair": []}
 
     def run(self) -> None:
@@ -94,18 +102,21 @@ class Writer(threading.Thread):
         return not ended
 
     def _take(self, move: Move, reply: Reply) -> None:
-        match outcome(reply):
-            case "done" if move.expected(reply):
-                self._ledger.acknowledge(move.writes)
-            case "refused":
-                self.refused += 1
-            case "unknown":
-                self.unknown += 1
-                self._ledger.doubt(move.writes)
-            case _:
+        told = outcome(reply)
+        if told == "done" and move.expected(reply):
+            if move.writes:
+                self._ledger.acknowledge(move.keys)
+        elif told == "refused":
+            self.refused += 1
+        elif told == "unknown":
+            self.unknown += 1
+            if move.writes:
+                self._ledger.doubt(move.keys)
+        else:
+            self._ledger.doubt(move.keys)
+            if not self._lossy or told is None:
                 said = repr(reply)[:200]
                 self.error = self.error or f"{self._ledger.name}: {move.commands[-1][:2]} answered {said}"
-                self._ledger.doubt(move.writes)
 
     # ---- moves
 
@@ -131,7 +142,7 @@ class Writer(threading.Thread):
             key = self._key("value", used)
             version = ledger.versions[key]
             held = Reply("$", ledger.value(key, version) if version else None)
-            moves.append(Move([(b"GET", key)], [], lambda reply: reply == held))
+            moves.append(Move([(b"GET", key)], [key], lambda reply: reply == held, writes=False))
 
     def _put(self, key: bytes) -> tuple[bytes, ...]:
         return b"SET", key, self._ledger.value(key, self._ledger.versions[key] + 1)

@@ -45,7 +45,7 @@ BEFORE_SECONDS, AFTER_SECONDS = 0.5, 0.5
 SETTLES_SECONDS = 30.0
 READ_AT_ONCE = 100
 ENOUGH_ACKNOWLEDGED = 300  # a round, on average: below that a run has proved nothing
-BACK_WITHIN_SECONDS = 2.0  # and the node timeout
+BACK_WITHIN_SECONDS = 2.0  # more than the node timeout; told, and nothing fails for it on a busy machine
 NODE_TIMEOUT_MS = 1000
 
 
@@ -77,10 +77,13 @@ class Tally:
             f"{name} {_median(gaps):.2f} s (longest {max(gaps):.2f} s, {_median(self.behind_s[name]):.2f} s of it ours)"
             for name, gaps in self.gaps_s.items()
         )
+        every = [gap for gaps in self.gaps_s.values() for gap in gaps]
+        limit_s = NODE_TIMEOUT_MS / 1000 + BACK_WITHIN_SECONDS
         return (
             f"{self.rounds} faults, {self.acknowledged} acknowledged writes, {self.lost} of them lost, "
             f"{self.unknown} of unknown outcome, {self.refused} refused, {self.contended} contended operations; "
-            f"without service: {gaps}"
+            f"without service: {gaps}; back within {limit_s:.0f} s: "
+            f"{sum(gap <= limit_s for gap in every)} of {len(every)}"
         )
 
 
@@ -88,9 +91,17 @@ class FailoverLoop:
     """One run on a cluster that serves, through the doors that are given. `lossy` counts losses and goes on."""
 
     def __init__(
-        self, cluster: Cluster, doors: Sequence[Address], seed: int, *, size: int, lossy: bool = False
+        self,
+        cluster: Cluster,
+        doors: Sequence[Address],
+        seed: int,
+        *,
+        size: int,
+        deepest: int = 16,
+        lossy: bool = False,
     ) -> None:
         self.tally = Tally()
+        self._deepest = deepest
         self._cluster, self._doors, self._seed, self._lossy = cluster, doors, seed, lossy
         self._ledgers = [Ledger(f"writer{number}", size) for number in range(WRITERS)]
         self._contended: dict[bytes, Value] = dict.fromkeys(CONTENDED)
@@ -107,7 +118,9 @@ class FailoverLoop:
 
     def _round(self, number: int, name: str, fault: Fault, rng: random.Random) -> None:
         doors = itertools.cycle(self._doors)
-        writers = [Writer(next(doors), ledger, _seeded(rng)) for ledger in self._ledgers]
+        writers = [
+            Writer(next(doors), ledger, _seeded(rng), self._deepest, lossy=self._lossy) for ledger in self._ledgers
+        ]
         base = (number + 1) * 10_000_000_000
         contenders = [
             Contender(next(doors), CONTENDED, _seeded(rng), base + n * 1_000_000_000) for n in range(CONTENDERS)
@@ -205,6 +218,7 @@ def plan(names: Sequence[str], rounds: int, network: Network | None) -> list[tup
     """The faults named, over and over."""
     known: dict[str, Fault] = {
         "kill": faults.kill,
+        "kill-ahead": faults.kill_ahead,
         "pause": faults.pause,
         "stall": faults.stall,
         "lose-replica": faults.lose_replica,
@@ -223,6 +237,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--faults", default="kill", help="comma-separated, taken in turn: kill, pause, stall, …")
     parser.add_argument("--size", type=int, default=100, help="bytes a value")
+    parser.add_argument("--deepest", type=int, default=16, help="moves a writer sends at a time, at the most")
     parser.add_argument("--acknowledge", default="replicated", choices=("replicated", "async"))
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     options = parser.parse_args(arguments)
@@ -233,14 +248,21 @@ def main(arguments: list[str] | None = None) -> int:
         os.execvp(command[0], command)
     print(f"seed {options.seed}", flush=True)
     try:
-        print(run(names, options.rounds, options.seed, options.size, options.acknowledge))
+        print(run(names, options.rounds, options.seed, options.acknowledge, options.size, options.deepest))
     except (Violation, TooLittleWork) as wrong:
         print(f"{type(wrong).__name__}: {wrong}", file=sys.stderr)
         return 1
     return 0
 
 
-def run(names: Sequence[str], rounds: int, seed: int, size: int, acknowledge: str) -> Tally:
+def run(
+    names: Sequence[str],
+    rounds: int,
+    seed: int,
+    acknowledge: str = "replicated",
+    size: int = 100,
+    deepest: int = 16,
+) -> Tally:
     """A cluster and its doors for one run."""
     network = Network() if {"cut", "cut-off"} & set(names) else None
     place = {"launch": network.launch, "hosts": HOSTS} if network else {}
@@ -250,7 +272,8 @@ def run(names: Sequence[str], rounds: int, seed: int, size: int, acknowledge: st
             running_cluster(where / "nodes", node_timeout_ms=NODE_TIMEOUT_MS, **place) as cluster,
             front_doors(cluster, where, "--cluster-acknowledge", acknowledge) as doors,
         ):
-            loop = FailoverLoop(cluster, doors, seed, size=size, lossy=acknowledge == "async")
+            lossy = acknowledge == "async"
+            loop = FailoverLoop(cluster, doors, seed, size=size, deepest=deepest, lossy=lossy)
             return loop.run(plan(names, rounds, network), lambda line: print(line, flush=True))
 
 

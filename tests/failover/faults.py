@@ -38,6 +38,24 @@ def kill(cluster: Cluster, slot: int, rng: random.Random) -> float:
     return took_s
 
 
+def kill_ahead(cluster: Cluster, slot: int, rng: random.Random) -> float:
+    """SIGKILL of a primary whose replica has been standing still for a while: what it has not received is gone."""
+    victim = cluster.primary_of(slot)
+    replicas = cluster.replicas_of(victim)
+    for replica in replicas:
+        replica.pause()
+    time.sleep(rng.uniform(0.5, 0.9) * cluster.node_timeout_ms / 1000)
+    struck_at = time.monotonic()
+    victim.kill()
+    for replica in replicas:
+        replica.resume()
+    cluster.await_failover(slot, victim)
+    took_s = time.monotonic() - struck_at
+    cluster.restart(victim)
+    cluster.await_well()
+    return took_s
+
+
 def pause(cluster: Cluster, slot: int, rng: random.Random) -> float:
     """SIGSTOP of a primary until long after its replica has taken over; then it goes on where it was."""
     victim = cluster.primary_of(slot)

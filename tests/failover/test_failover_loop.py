@@ -128,7 +128,7 @@ def test_a_run_without_work_is_void(redis: Server, monkeypatch: pytest.MonkeyPat
 @pytest.mark.timeout(300)
 def test_nothing_acknowledged_is_lost_when_primaries_are_killed_and_paused(capsys: pytest.CaptureFixture[str]):
     seed = random.randrange(1_000_000)
-    tally = run(["kill", "pause"], 2, seed, 100, "replicated")
+    tally = run(["kill", "pause"], 2, seed)
     with capsys.disabled():
         print(f"\n  failover, seed {seed}: {tally}")
 
@@ -136,7 +136,7 @@ def test_nothing_acknowledged_is_lost_when_primaries_are_killed_and_paused(capsy
 @pytest.mark.timeout(300)
 def test_nothing_is_lost_or_wrong_while_slots_move_and_a_replica_is_away(capsys: pytest.CaptureFixture[str]):
     seed = random.randrange(1_000_000)
-    tally = run(["move", "lose-replica", "stall"], 3, seed, 100, "replicated")
+    tally = run(["move", "lose-replica", "stall"], 3, seed)
     with capsys.disabled():
         print(f"\n  moves, seed {seed}: {tally}")
 

@@ -24,6 +24,7 @@ class Command(NamedTuple):
 
 COMMANDS: Final = {
     "serve": Command("keystead.cli.serve", "serve a data directory, or a cluster, to Redis clients"),
+    "cluster": Command("keystead.cli.cluster", "try Keystead in front of a cluster that is made for it"),
     "check": Command("keystead.cli.check", "verify every checksum of a data directory"),
     "dump": Command("keystead.cli.json_lines", "write all data as JSON lines"),
     "load": Command("keystead.cli.json_lines", "read JSON lines into a data directory"),

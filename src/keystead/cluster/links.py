@@ -97,7 +97,8 @@ class Link(asyncio.Protocol):
                     lambda: self, host, port, ssl=encrypted, server_hostname=host if encrypted else None
                 )
         except TimeoutError:
-            self._give_up(f"no connection within {self._options.connect_timeout_s:g} s")
+            in_tls = " over TLS; does it speak that?" if encrypted else ""
+            self._give_up(f"no connection within {self._options.connect_timeout_s:g} s{in_tls}")
         except ssl.SSLCertVerificationError as error:
             self._give_up(f"its certificate is not accepted: {error.verify_message}")
         except ssl.SSLError as error:
@@ -138,12 +139,11 @@ class Link(asyncio.Protocol):
             self.close("it sent more replies than it was asked for")
 
     def connection_lost(self, error: Exception | None) -> None:
-        if error is not None:
-            self._give_up(_in_words(error))
-        elif self.is_ready:
-            self._give_up("it closed the connection")
-        else:
-            self._give_up("it closed the connection instead of answering; it may expect TLS")
+        said = "it closed the connection" if error is None else _in_words(error)
+        if not self.is_ready:
+            wanted = "a client's certificate" if self._options.ssl else "TLS"
+            said += f" instead of answering; it may expect {wanted}"
+        self._give_up(said)
 
     def _give_up(self, reason: str) -> None:
         if not self.is_lost:

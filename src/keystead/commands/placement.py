@@ -28,7 +28,7 @@ Place: TypeAlias = Where | Nowhere
 
 ONE_DATABASE: Final = Nowhere("it has one database", "Use prefixes of keys instead of numbered databases.")
 NODES_SAVE: Final = Nowhere(
-    "what is on disk is the nodes' affair", "Ask the nodes themselves, or look at INFO's Cluster section."
+    "what is on disk is the nodes' affair", "Ask the nodes themselves, or look at INFO's Persistence section."
 )
 NODES_REMEMBER: Final = Nowhere(
     "memory is the nodes'", "Use INFO, whose Cluster section has each node's memory, or ask the nodes themselves."

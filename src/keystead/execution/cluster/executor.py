@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from keystead.cluster.request import Request
 from keystead.engine.clock import Clock
 from keystead.errors import CommandError
-from keystead.execution.cluster import databases, information, key_scans, replication, transactions  # noqa: F401 - ways
+from keystead.execution.cluster.catalogue import WAYS
 from keystead.execution.cluster.merging import Merge, failure_of
 from keystead.execution.cluster.promises import Joined, NodeReply
 from keystead.execution.cluster.routes import NO_PRIMARY, Routes
@@ -36,6 +36,14 @@ class OnlyDatabase:
     """The database of a cluster, which has no others: all that is asked of it here is its number."""
 
     number = 0
+
+
+def _first_promise(batch: Sequence[bytes | Promise]) -> int:
+    """Its place; behind all when there is none."""
+    for place, reply in enumerate(batch):
+        if isinstance(reply, Promise):
+            return place
+    return len(batch)
 
 
 class ClusterExecutor(Executor):
@@ -65,7 +73,7 @@ class ClusterExecutor(Executor):
         """By the id of the session."""
         self._send = client.send
         self._only_database = cast("Database", OnlyDatabase())
-        routes = Routes(self)
+        routes = Routes(self, WAYS)
         super().__init__(
             Clock(),
             settings,
@@ -101,18 +109,12 @@ class ClusterExecutor(Executor):
         self.statistics.commands_processed += len(batch)
         if args is not None:
             session.last_command = args
-        before = batch[:-1] if self.then else batch
-        self.post(session, before)
-        if len(batch) == 1:
-            promise = batch[0]
-        elif any(reply.__class__ is not bytes for reply in batch):
-            promise = Joined(batch)
-        else:
-            replies += cast("list[bytes]", batch)
+        self.post(session, batch[:-1])
+        waiting = _first_promise(batch)
+        replies += cast("list[bytes]", batch[:waiting])
+        if waiting == len(batch):
             return None
-        if isinstance(promise, bytes):
-            replies.append(promise)
-            return None
+        promise = cast("Promise", batch[-1]) if waiting == len(batch) - 1 else Joined(batch[waiting:])
         session.wait_for(promise)
         return promise
 

@@ -38,6 +38,16 @@ def _sum(said: Said, field: str) -> int:
     return sum(int(fields.get(field, 0)) for fields in said.values())
 
 
+def _same(said: Said, field: str) -> str:
+    """What all say; "mixed" when they do not agree."""
+    values = {fields.get(field, "") for fields in said.values()}
+    return values.pop() if len(values) == 1 else "mixed" if values else ""
+
+
+def _worst(said: Said, field: str) -> str:
+    return "err" if any(fields.get(field) == "err" for fields in said.values()) else "ok"
+
+
 def memory_section(executor: ClusterExecutor, said: Said) -> Fields:
     """Of the primaries together; beside it what this process takes."""
     fields: Fields = {}
@@ -46,10 +56,37 @@ def memory_section(executor: ClusterExecutor, said: Said) -> Fields:
         fields |= {name: size, f"{name}_human": info.human(size)}
     own = resident_bytes()
     clients = sum(sum(session.peer.buffer_sizes()) for session in executor.sessions.values())
+    used, resident = _sum(said, "used_memory"), _sum(said, "used_memory_rss")
     return fields | {
+        "total_system_memory": _sum(said, "total_system_memory"),
+        "maxmemory_policy": _same(said, "maxmemory_policy"),
+        "mem_fragmentation_ratio": f"{resident / used if used else 0:.2f}",
         "front_door_rss": own,
         "front_door_rss_human": info.human(own),
         "mem_clients_normal": clients,
+    }
+
+
+def persistence_section(executor: ClusterExecutor, said: Said) -> Fields:
+    """Of the primaries: how many do, what is worst."""
+    counted = ("rdb_changes_since_last_save", "rdb_bgsave_in_progress", "aof_enabled", "aof_rewrite_in_progress")
+    judged = ("rdb_last_bgsave_status", "aof_last_bgrewrite_status", "aof_last_write_status")
+    saved = [int(fields.get("rdb_last_save_time", 0)) for fields in said.values()]
+    return {
+        "loading": _sum(said, "loading"),
+        **{name: _sum(said, name) for name in counted},
+        "rdb_last_save_time": min(saved, default=0),
+        **{name: _worst(said, name) for name in judged},
+    }
+
+
+def replication_section(executor: ClusterExecutor, said: Said) -> Fields:
+    """To its clients the front door is a primary, and its replicas are those of all primaries."""
+    return {
+        "role": "master",
+        "connected_slaves": _sum(said, "connected_slaves"),
+        "master_replid": info.RUN_ID,
+        "master_repl_offset": _sum(said, "master_repl_offset"),
     }
 
 
@@ -111,7 +148,9 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "server": ("Server", lambda executor, _: info.server_section(executor)),
     "clients": ("Clients", lambda executor, _: info.clients_section(executor)),
     "memory": ("Memory", memory_section),
+    "persistence": ("Persistence", persistence_section),
     "stats": ("Stats", stats_section),
+    "replication": ("Replication", replication_section),
     "cpu": ("CPU", lambda executor, _: info.cpu_section(executor)),
     "modules": ("Modules", lambda executor, _: info.modules_section(executor)),
     "commandstats": ("Commandstats", lambda executor, _: info.commandstats_section(executor)),
@@ -120,7 +159,7 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "cluster": ("Cluster", cluster_section),
     "keyspace": ("Keyspace", keyspace_section),
 }
-OF_NODES: Final = frozenset(("memory", "stats", "cluster", "keyspace"))
+OF_NODES: Final = frozenset(("memory", "persistence", "stats", "replication", "cluster", "keyspace"))
 
 
 @way("INFO", "here; what is about data is asked of every primary and summed")

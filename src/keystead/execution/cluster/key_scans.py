@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from keystead.cluster.request import Request
 from keystead.commands.numbers import cursor as read_cursor
+from keystead.commands.numbers import integer_or_none
 from keystead.errors import CommandError
+from keystead.execution.cluster.merging import concatenated
 from keystead.execution.cluster.promises import NodeReply
 from keystead.execution.cluster.routes import NO_PRIMARY, packed
 from keystead.execution.cluster.ways import way
@@ -93,28 +95,64 @@ def scan(executor: ClusterExecutor, command: Command) -> Run:
         if not command.accepts(len(args)):
             raise CommandError(command.arity_error)
         cursor = read_cursor(args[1])
-        primaries = executor.client.topology.primaries
-        if not primaries:
+        if not executor.client.topology.primaries:
             raise CommandError(NO_PRIMARY)
-        position = found_again(cursor, primaries)
-        whole = NodeReply(executor.statistics)
-
-        def told(reply: bytes) -> None:
-            if reply[:1] == b"-":
-                whole.resolve(reply)
-                return
-            node_cursor, keys = parts_of(reply)
-            after = b"%d" % following(position, int(parts_text(node_cursor)), primaries)
-            whole.resolve(b"*2\r\n$%d\r\n%b\r\n%b" % (len(after), after, keys))
-
-        data = packed([args[0], b"%d" % position.cursor, *args[2:]])
-        executor.outgoing.append(Request(primaries[position.place].id, data, told))
-        return whole
+        call = _Scan(executor, session, args)
+        executor.outgoing.append(call.ask(cursor))
+        return call.reply
 
     return run
 
 
-def parts_text(bulk: bytes) -> bytes:
+class _Scan:
+    """One call. A shard that is at its end and had few keys is followed by the next one in the same call, so that a
+    small keyspace takes as many calls as in a single Redis."""
+
+    def __init__(self, executor: ClusterExecutor, session: Session, args: list[bytes]) -> None:
+        self.reply = NodeReply(executor.statistics)
+        self._executor = executor
+        self._protocol = session.protocol
+        self._args = args
+        self._wanted = _count_in(args)
+        self._position = Position(0, 0, 0)
+        self._keys: list[bytes] = []
+        """Arrays as the nodes have sent them."""
+        self._found = 0
+
+    def ask(self, cursor: int) -> Request:
+        """The request to the node that the cursor leads to."""
+        primaries = self._executor.client.topology.primaries
+        self._position = found_again(cursor, primaries)
+        data = packed([self._args[0], b"%d" % self._position.cursor, *self._args[2:]])
+        return Request(primaries[self._position.place].id, data, self._told)
+
+    def _told(self, reply: bytes) -> None:
+        primaries = self._executor.client.topology.primaries
+        if reply[:1] == b"-" or not primaries:
+            self.reply.resolve(reply)
+            return
+        node_cursor, keys = parts_of(reply)
+        self._keys.append(keys)
+        self._found += int(keys[1 : keys.index(b"\r\n")])
+        at_node = int(bulk_text(node_cursor))
+        cursor = following(self._position, at_node, primaries)
+        if cursor and not at_node and self._found < self._wanted:
+            self._executor.send([self.ask(cursor)], self._protocol)
+            return
+        text = b"%d" % cursor
+        self.reply.resolve(b"*2\r\n$%d\r\n%b\r\n%b" % (len(text), text, concatenated(self._keys)))
+
+
+def _count_in(args: list[bytes]) -> int:
+    """What COUNT says; its default when it says nothing sensible, for a node will say so."""
+    count = 10
+    for name, value in zip(args[2::2], args[3::2], strict=False):
+        if name.upper() == b"COUNT":
+            count = integer_or_none(value) or 10
+    return count
+
+
+def bulk_text(bulk: bytes) -> bytes:
     """What an encoded bulk string says."""
     return bulk[bulk.index(b"\r\n") + 2 : -2]
 

@@ -1,7 +1,8 @@
 """WAIT in front of a cluster: how many replicas have what was written until now.
 
 The client's writes went over connections that it shares with others, so the nodes' own WAIT, which speaks of one
-connection, cannot say it. Instead each primary is asked how far it has written (`master_repl_offset`), and how far each
+connection, cannot say it. While writes are acknowledged only when a replica has them, that is one, without asking. For
+more each primary is asked how far it has written (`master_repl_offset`), and how far each
 of its replicas has got, until enough of them are there. So WAIT speaks of everybody's writes up to now, which is more
 than Redis promises, and of all shards: the number is that of the shard that has the fewest.
 """
@@ -36,11 +37,16 @@ def wait(executor: ClusterExecutor, command: Command) -> Run:
         (replicas, timeout_ms), _ = command.parse(args)
         if not executor.client.topology.primaries:
             raise CommandError(NO_PRIMARY)
-        if replicas <= 0:
-            return resp.ZERO
+        if replicas <= _known(executor):
+            return resp.integer(_known(executor))
         return _Wait(executor, session, replicas, timeout_ms).promise
 
     return run
+
+
+def _known(executor: ClusterExecutor) -> int:
+    """How many replicas have every write of this client, or it was told that nobody knows."""
+    return int(executor.settings.cluster_acknowledge == "replicated")
 
 
 class _Wait:
@@ -51,7 +57,7 @@ class _Wait:
         self._session = session
         self._wanted = replicas
         self._targets: dict[str, int] = {}
-        self._reached = 0
+        self._reached = _known(executor)
         self._timers: list[Timer] = []
         self.promise = Promise(self._stop, lambda: resp.integer(self._reached))
         if timeout_ms:
@@ -64,7 +70,8 @@ class _Wait:
         offsets = {node: int(fields.get("master_repl_offset", 0)) for node, fields in said.items()}
         if not self._targets:
             self._targets = offsets
-        self._reached = min((_there(said.get(node, {}), target) for node, target in self._targets.items()), default=0)
+        there = [_there(said.get(node, {}), target) for node, target in self._targets.items()]
+        self._reached = max(self._reached, min(there, default=0))
         if self._reached >= self._wanted and len(said) == len(self._targets):
             self._end()
         else:

@@ -7,7 +7,7 @@ command runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from hiredis import pack_command
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from keystead.commands.declaration import Command
     from keystead.commands.table import Run
     from keystead.execution.cluster.executor import ClusterExecutor
+    from keystead.execution.cluster.ways import Way
     from keystead.execution.session import Session
 
 CROSSSLOT: Final = (
@@ -59,8 +60,9 @@ def slots_in(command: Command, args: list[bytes]) -> set[int]:
 class Routes:
     """Makes the runners of one executor."""
 
-    def __init__(self, executor: ClusterExecutor) -> None:
+    def __init__(self, executor: ClusterExecutor, ways: Mapping[str, Way]) -> None:
         self._executor = executor
+        self._ways = ways
 
     # --- outside of a transaction ------------------------------------------------------------------------------------
 
@@ -73,7 +75,7 @@ class Routes:
             run = runner(command)
             return self._waiting(run) if _changes_replies(command) else run
         if place == "own":
-            way = WAYS[command.name]
+            way = self._ways[command.name]
             run = way.make(self._executor, command)
             return self._waiting(run) if way.waits else run
         if place == "primaries":
@@ -81,11 +83,11 @@ class Routes:
         return self._split(command) if place == "slots" else self._to_one_slot(command)
 
     def _waiting(self, run: Run) -> Run:
-        """Begins once everything before it in its batch is answered."""
+        """Begins once everything before it in its batch is answered. Whoever wants no replies sees no order in them."""
         executor = self._executor
 
         def waits(session: Session, args: list[bytes]) -> bytes | Promise:
-            if not executor.outgoing:
+            if not executor.outgoing or session.reply_mode != "on":
                 return run(session, args)
             promise = Promise()
             executor.then = lambda: executor.resume(run, session, args, promise)
@@ -228,7 +230,7 @@ def _part(args: list[bytes], begin: int, step: int, places: list[int]) -> list[b
 
 def _changes_replies(command: Command) -> bool:
     """HELLO, RESET, AUTH, QUIT: what comes before is to be answered as if they had not been said."""
-    return command.connection_state and command.group == "connection"
+    return "no_auth" in command.flags
 
 
 def _refusing(command: Command, nowhere: Nowhere) -> Run:

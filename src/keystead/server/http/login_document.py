@@ -8,20 +8,20 @@ from keystead.server.http.schemas import FAILURES, content, object_of, problem
 
 _BOOL = {"type": "boolean"}
 _WHO = object_of(
+    mode={"enum": ["store", "cluster"], "description": "What is behind this server, for pages that show it."},
     user={"type": ["string", "null"], "description": "Null: nobody is logged in, and somebody must be."},
     login_required=_BOOL | {"description": "Whether those who have not logged in may do nothing."},
     may_write=_BOOL | {"description": "Whether there are commands and keys by which this user may change data."},
     may_admin=_BOOL | {"description": "Whether users, clients and the configuration are this user's, too."},
     reads_all_keys=_BOOL,
-    mode={"enum": ["store", "cluster"], "description": "What is behind this server: other routes, other pages."},
 )
 _EXAMPLE = {
+    "mode": "store",
     "user": "default",
     "login_required": False,
     "may_write": True,
     "may_admin": True,
     "reads_all_keys": True,
-    "mode": "store",
 }
 _COOKIE = {
     "Set-Cookie": {

@@ -79,6 +79,7 @@ class Problem(Exception):  # an answer as much as an error: raised by whatever f
         document."""
         super().__init__(detail)
         self.status = int(status)
+        self.has_kind = kind is not None
         self.type = "about:blank" if kind is None else kind.type
         self.title = title or (HTTPStatus(status).phrase if kind is None else kind.title)
         self.detail = detail

@@ -64,13 +64,15 @@ class Readiness(NamedTuple):
 
 
 READY: Final = Readiness("", "")
+Mode: TypeAlias = Literal["store", "cluster"]
 
 
 class Behind(Protocol):
     """What is behind the doors: a store or a cluster. Routes of one kind find more in it (`store_of`, `cluster_of`)."""
 
-    mode: Literal["store", "cluster"]
-    """Which of them: what a page may offer depends on it."""
+    @property
+    def mode(self) -> Mode:
+        """Which of them."""
 
     @property
     def samples(self) -> AnySamples:

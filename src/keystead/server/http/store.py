@@ -6,13 +6,13 @@ Must not know: connections, what routes do.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from keystead.server.backups import Backups
 from keystead.server.feed import Feed
 from keystead.server.http import transactions
 from keystead.server.http.problems import Problem
-from keystead.server.http.server import READY, Readiness
+from keystead.server.http.server import READY, Mode, Readiness
 from keystead.server.samples import Samples
 from keystead.server.verification import Verification
 
@@ -43,7 +43,7 @@ class Recovery(NamedTuple):
 class Store:
     """Implements `Behind`."""
 
-    mode: Literal["store", "cluster"] = "store"
+    mode: Mode = "store"
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ from keystead.server.http import upstash_document as document
 from keystead.server.http.commands import check_command, writes
 from keystead.server.http.idempotency import HEADER
 from keystead.server.http.notation import shown, to_base64
-from keystead.server.http.problems import Problem
+from keystead.server.http.problems import Problem, problem_of_redis_error
 from keystead.server.http.requests import percent_decoded
 from keystead.server.http.responses import Response
 from keystead.server.http.routes import Dialect, Endpoint, Handler, Route
@@ -93,7 +93,7 @@ class Form(NamedTuple):
     def one(self, reply: bytes) -> Response:
         """The answer to one command."""
         read = _read(reply)
-        status = 400 if read.kind == "-" else 200
+        status = _status_of(shown(read.value)) if read.kind == "-" else 200
         if self.in_resp2:
             return Response(status, resp.encode2(flat(read)), OCTETS)
         return bodies.answer(self._told(read), status)
@@ -120,6 +120,12 @@ class Form(NamedTuple):
         if isinstance(value, bytes):
             return to_base64(value) if self.in_base64 else shown(value)
         return value
+
+
+def _status_of(error: str) -> int:
+    """400; what is wrong with a cluster is told as it is elsewhere, for it says what may be sent again."""
+    problem = problem_of_redis_error(error)
+    return problem.status if problem.has_kind else 400
 
 
 def _read(reply: bytes) -> ReadReply:
@@ -242,11 +248,10 @@ def _endpoints(handler: Handler, *methods: bytes) -> dict[bytes, Endpoint]:
     return dict.fromkeys(methods, Endpoint(handler, changes_data=True, dialect=DIALECT))
 
 
-ROUTES = [
-    Route(b"/", {**_endpoints(post_command, b"POST"), **console.PAGE}, document.COMMAND),
-    Route(b"/pipeline", _endpoints(post_pipeline, b"POST"), document.PIPELINE),
-    Route(b"/multi-exec", _endpoints(post_transaction, b"POST"), document.TRANSACTION),
-]
+COMMAND = Route(b"/", {**_endpoints(post_command, b"POST"), **console.PAGE}, document.COMMAND)
+PIPELINE = Route(b"/pipeline", _endpoints(post_pipeline, b"POST"), document.PIPELINE)
+TRANSACTION = Route(b"/multi-exec", _endpoints(post_transaction, b"POST"), document.TRANSACTION)
+ROUTES = [COMMAND, PIPELINE, TRANSACTION]
 BY_COMMAND = Route(
     b"/", _endpoints(command_in_path, b"GET", b"HEAD", b"POST", b"PUT"), document.BY_COMMAND, "/{command}/{arguments}"
 )

@@ -6,12 +6,12 @@ Must not know: connections, what routes do.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 from keystead.server.cluster_samples import ClusterSamples
 from keystead.server.http.cluster import together
 from keystead.server.http.problems import Problem
-from keystead.server.http.server import READY, Readiness
+from keystead.server.http.server import READY, Mode, Readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ log = logging.getLogger("keystead.cluster")
 class Cluster:
     """Implements `Behind`."""
 
-    mode: Literal["store", "cluster"] = "cluster"
+    mode: Mode = "cluster"
 
     def __init__(
         self, client: ClusterClient, executor: ClusterExecutor, nodes: NodeFigures, meters: Meters, now_s: float

@@ -9,9 +9,9 @@ import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
-from keystead.server.http import commands_document, keys_document, listing_document
+from keystead.server.http import commands_document, keys_document, listing_document, upstash_document
 from keystead.server.http import export_document as transfer
-from keystead.server.http.schemas import DB, FAILURES, TEXT, content, object_of, problem
+from keystead.server.http.schemas import DB, TEXT, content, object_of, problem
 
 DESCRIPTION: Final = """\
 The doors of Keystead in front of a Redis or Valkey Cluster: what an answered write promises is `acknowledge` of
@@ -26,14 +26,14 @@ use instead.
 NOT_HERE: Final = ("Idempotency-Key", "at")
 """Parameters of a store's routes."""
 NOT_ANSWERED: Final = ("410", "422", "507")
-UNKNOWN: Final = problem(
-    "Nobody knows whether it was done (`type` is `urn:keystead:unknown-outcome`): no replica has confirmed it in time, "
-    "or the connection to the node was lost. Read what is there before it is sent again."
+_DOWN: Final = (
+    "The cluster cannot take this now (`urn:keystead:cluster-down`), and nothing was done; `Retry-After` says when."
 )
-DOWN: Final = problem(
-    "The cluster cannot take this now (`urn:keystead:cluster-down`), nothing was done; `Retry-After`."
+_UNKNOWN: Final = (
+    "Nobody knows whether it was done (`urn:keystead:unknown-outcome`): no replica has confirmed it in time, or the "
+    "connection to the node was lost. Read what is there before it is sent again."
 )
-ABSENT: Final = problem("A cluster cannot do this (`urn:keystead:not-in-a-cluster`); `instead` says what can be done.")
+_ABSENT: Final = "A cluster cannot do this (`urn:keystead:not-in-a-cluster`); `detail` says what can be done."
 _ONE_DATABASE: Final = DB | {
     "description": "There is database 0 only.",
     "schema": {"type": "integer", "minimum": 0, "maximum": 0, "default": 0},
@@ -55,15 +55,24 @@ def _operation(method: str, operation: Mapping[str, Any]) -> dict[str, Any]:
             for parameter in parameters
             if parameter["name"] not in NOT_HERE
         ]
-    responses = {status: told for status, told in found["responses"].items() if status not in NOT_ANSWERED}
-    if "503" in responses:
-        responses["503"] = DOWN
-    if method != "get" and "health" not in found["tags"] and "session" not in found["tags"]:
-        responses |= {"504": UNKNOWN, "507": FAILURES["507"]}
-    if had_key:
-        responses["501"] = ABSENT
-    found["responses"] = dict(sorted(responses.items()))
+    found["responses"] = _responses(found, changes=method != "get", may_be_absent=had_key)
     return found
+
+
+def _responses(operation: Mapping[str, Any], *, changes: bool, may_be_absent: bool) -> dict[str, Any]:
+    """What is answered here: with what a cluster adds, without what only a store can say."""
+    told = upstash_document.error if "upstash" in operation["tags"] else problem
+    found = {status: response for status, response in operation["responses"].items() if status not in NOT_ANSWERED}
+    if "503" in found:
+        found["503"] = told(_DOWN)
+    if "409" in found:
+        found["409"] = told("The key holds another type than this is for.")
+    if {"keys", "commands", "upstash"} & set(operation["tags"]):
+        if changes:
+            found |= {"504": told(_UNKNOWN), "507": told("No room on the node of the key.")}
+        if may_be_absent:
+            found["501"] = told(_ABSENT)
+    return dict(sorted(found.items()))
 
 
 KEYS: Final = adapted(keys_document.ITEM)
@@ -86,6 +95,17 @@ def batch(documentation: Mapping[str, Any]) -> dict[str, Any]:
     )
     found["post"]["summary"] = commands_document.BATCH["summary"] + ", on keys of one slot"
     found["post"]["requestBody"]["content"]["application/json"]["example"] = _BATCH_EXAMPLE
+    return found
+
+
+def transaction(documentation: Mapping[str, Any]) -> dict[str, Any]:
+    """Of /multi-exec."""
+    found = adapted(documentation)
+    found["post"]["summary"] += ", on keys of one slot"
+    found["post"]["requestBody"]["content"]["application/json"]["example"] = [
+        ["SET", "{k}:state", "v"],
+        ["INCR", "{k}:visits"],
+    ]
     return found
 
 
