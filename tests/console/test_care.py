@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import redis
-from axe_playwright_python.sync_playwright import Axe
-from console_pages import DESKTOP, PHONE
+from console_pages import DESKTOP, PHONE, overhang, serious_obstacles, settled
 from playwright.sync_api import Page, expect
 
 import keystead
@@ -43,13 +42,6 @@ VIEWS = {
     "backups": "#/db0/server/backups",
 }
 
-
-BUSY = re.compile("^(Loading|Counting|Connecting|Comparing|Reading the log|Looking|…)")
-STILL_EMPTY = (
-    ".page .card:empty:not([hidden]), .page .stack:empty, .value-pane:empty, .list-place:empty, "
-    ".charts > :first-child .chart-top:empty"
-)
-
 PICTURED = (
     *("value-desktop-light", "value-desktop-dark", "live-desktop-light"),
     *("memory-desktop-light", "keys-phone-dark", "history-desktop-light", "backups-desktop-light"),
@@ -75,13 +67,6 @@ def past(server: HttpServer) -> None:
     http.close()
 
 
-def settled(page: Page) -> None:
-    """The view has what it asked for at first: nothing says any more that it is on its way."""
-    expect(page.get_by_role("main")).to_be_visible()
-    expect(page.get_by_text(BUSY)).to_have_count(0)
-    expect(page.locator(STILL_EMPTY)).to_have_count(0)
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", ["desktop", "phone"])
 @pytest.mark.parametrize("view", VIEWS)
@@ -93,20 +78,14 @@ def test_a_view_has_no_serious_obstacle(
     name = f"{view}-{width}-{scheme}"
     if shots and name in PICTURED:
         page.screenshot(path=shots / f"{name}.png")
-    found = Axe().run(page).response["violations"]
-    serious = [
-        (each["id"], [node["target"] for node in each["nodes"]])
-        for each in found
-        if each["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    assert serious_obstacles(page) == []
 
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_fits_a_phone(new_page: NewPage, view: str) -> None:
     page = new_page(VIEWS[view], **PHONE)
     settled(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
+    assert overhang(page) <= 0
 
 
 def test_a_phone_shows_the_keys_or_the_value(new_page: NewPage) -> None:

@@ -17,7 +17,7 @@ export const colourOf = (number) => `shard-${(number - 1) % 8}`;
 
 /** @param {Shard[]} shards @param {number} covered how many slots are served @returns {SVGElement} */
 export function slotRing(shards, covered) {
-  const arcs = shards.flatMap((shard) => shard.slots.map(([first, last]) => arc(shard, first, last)));
+  const arcs = shards.flatMap((shard) => shard.slots.flatMap(([first, last]) => arc(shard, first, last)));
   const told = shards.map(({ number, address, slots }) => `shard ${number} at ${address} ${slotsInWords(slots)}`).join("; ");
   const open = SLOTS - covered;
   return svg("svg", { class: "slot-ring", viewBox: "0 0 200 200", role: "img", "aria-label": `Slots: ${told || "none served"}${open ? `; ${plural(open, "slot")} not served` : ""}` },

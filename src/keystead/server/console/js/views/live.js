@@ -17,6 +17,8 @@ const POLL_MS = 1000;
 export function showLive(place) {
   const charts = new Charts();
   const feed = isCluster() ? null : new Feed();
+  // Something in a page that scrolls must take the focus, or the keyboard could not scroll it.
+  if (!feed) charts.element.setAttribute("tabindex", "0");
   fill(place, el("div", { class: "page live" }, el("header", {}, el("h1", {}, "Live")), charts.element, feed?.element));
   feed?.start();
   charts.start();
