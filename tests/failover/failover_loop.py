@@ -5,6 +5,7 @@ reads everything:
 
 * writers, each with keys of its own, know exactly what may be there (see `ledger`): in pipelines, transactions,
   commands whose keys are spread over the shards, large values,
+* HTTP writers, whose changes are conditional (see `http_writer`),
 * contenders for a few keys, through all doors, whose history must be linearizable, what is there in the end included,
 * probers, who see for how long the slots of the failed shard are not read, and how long writes are not acknowledged,
   which also takes a replica for the new primary.
@@ -36,6 +37,7 @@ from durability.linearizability import Operation, Value, violations
 from failover import faults
 from failover.clients import Address, Contender, Prober, Writer
 from failover.faults import Fault
+from failover.http_writer import HttpWriter
 from failover.ledger import Findings, Ledger
 from partitions import ALONE, HOSTS, Network
 from servers import HttpServer, start_front_door
@@ -114,10 +116,14 @@ class Load(NamedTuple):
 class FailoverLoop:
     """One run on a cluster that serves, through the doors that are given."""
 
-    def __init__(self, cluster: Cluster, doors: Sequence[Address], seed: int, load: Load) -> None:
+    def __init__(
+        self, cluster: Cluster, doors: Sequence[Address], seed: int, load: Load, http_doors: Sequence[Address] = ()
+    ) -> None:
         self.tally = Tally()
         self._cluster, self._doors, self._seed, self._load = cluster, doors, seed, load
         self._ledgers = [Ledger(f"writer{number}", load.size) for number in range(WRITERS)]
+        self._http_doors = http_doors
+        self._http_ledgers = [Ledger(f"http{number}", load.size) for number in range(len(http_doors))]
         self._contended: dict[bytes, Value] = dict.fromkeys(CONTENDED)
 
     def run(self, plan: Sequence[tuple[str, Fault]], report: Callable[[str], None] | None = None) -> Tally:
@@ -126,7 +132,8 @@ class FailoverLoop:
             self._round(number, name, fault, random.Random(f"{self._seed}:{number}"))
             if report:
                 report(f"{name}: {self.tally}")
-        if self.tally.acknowledged < self.tally.rounds * ENOUGH_ACKNOWLEDGED:
+        idle = [ledger.name for ledger in self._http_ledgers if ledger.acknowledged < self.tally.rounds]
+        if self.tally.acknowledged < self.tally.rounds * ENOUGH_ACKNOWLEDGED or self.tally.contended == 0 or idle:
             raise TooLittleWork(f"void: {self.tally}")
         return self.tally
 
@@ -136,25 +143,30 @@ class FailoverLoop:
             Writer(next(doors), ledger, _seeded(rng), self._load.deepest, lossy=self._load.is_lossy)
             for ledger in self._ledgers
         ]
+        http_writers = [
+            HttpWriter(door, ledger, _seeded(rng))
+            for door, ledger in zip(self._http_doors, self._http_ledgers, strict=True)
+        ]
         base = (number + 1) * 10_000_000_000
         contenders = [
             Contender(next(doors), CONTENDED, _seeded(rng), base + n * 1_000_000_000) for n in range(CONTENDERS)
         ]
         reads, writes = (Prober(next(doors), command, PROBED) for command in (b"GET", b"INCR"))
-        before = sum(ledger.acknowledged for ledger in self._ledgers)
-        with _at_work([*writers, *contenders, reads, writes]):
+        ledgers = [*self._ledgers, *self._http_ledgers]
+        before = sum(ledger.acknowledged for ledger in ledgers)
+        with _at_work([*writers, *http_writers, *contenders, reads, writes]):
             time.sleep(BEFORE_SECONDS)
             cluster_took_s = fault(self._cluster, slot_of(PROBED), rng)
             time.sleep(AFTER_SECONDS)
         tally = self.tally
         tally.rounds += 1
-        tally.acknowledged += sum(ledger.acknowledged for ledger in self._ledgers) - before
-        tally.unknown += sum(writer.unknown for writer in writers)
-        tally.refused += sum(writer.refused for writer in writers)
+        tally.acknowledged += sum(ledger.acknowledged for ledger in ledgers) - before
+        tally.unknown += sum(writer.unknown for writer in (*writers, *http_writers))
+        tally.refused += sum(writer.refused for writer in (*writers, *http_writers))
         tally.contended += sum(len(contender.history) for contender in contenders)
         outage = Outage(reads.longest_gap_s(), writes.longest_gap_s(), cluster_took_s)
         tally.outages.setdefault(name, []).append(outage)
-        errors = [client.error for client in (*writers, *contenders) if client.error]
+        errors = [client.error for client in (*writers, *http_writers, *contenders) if client.error]
         self._check(number, name, errors, [operation for contender in contenders for operation in contender.history])
 
     def _check(self, number: int, name: str, errors: list[str], history: list[Operation]) -> None:
@@ -162,7 +174,7 @@ class FailoverLoop:
         connection.socket.settimeout(SETTLES_SECONDS)
         try:
             findings = Findings()
-            for ledger in self._ledgers:
+            for ledger in (*self._ledgers, *self._http_ledgers):
                 findings.add(ledger.settle(lambda keys: _read(connection, keys)))
             found = [_contended(connection, key) for key in CONTENDED]
         finally:
@@ -178,7 +190,7 @@ class FailoverLoop:
 
 
 @contextlib.contextmanager
-def _at_work(crew: Sequence[Writer | Contender | Prober]) -> Iterator[None]:
+def _at_work(crew: Sequence[Writer | HttpWriter | Contender | Prober]) -> Iterator[None]:
     for client in crew:
         client.start()
     try:
@@ -282,7 +294,9 @@ def run(names: Sequence[str], rounds: int, seed: int, load: Load = Load(), repli
             running_cluster(where / "nodes", replicas=replicas, node_timeout_ms=NODE_TIMEOUT_MS, **place) as cluster,
             front_doors(cluster, where, "--cluster-acknowledge", load.acknowledge) as doors,
         ):
-            loop = FailoverLoop(cluster, [door.address for door in doors], seed, load)
+            # With losses, conditions fail for what nobody did.
+            http_doors = [] if load.is_lossy else [door.http_address for door in doors]
+            loop = FailoverLoop(cluster, [door.address for door in doors], seed, load, http_doors)
             return loop.run(plan(names, rounds, doors, network), lambda line: print(line, flush=True))
 
 
