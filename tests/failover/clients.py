@@ -230,7 +230,7 @@ def _connected(address: Address) -> SocketConnection:
     while True:
         try:
             connection = SocketConnection(address)
-        except ConnectionRefusedError:
+        except ConnectionError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)

@@ -129,7 +129,7 @@ def _connected(address: Address) -> HttpConnection:
         connection = HttpConnection(address, timeout=ANSWER_SECONDS)
         try:
             connection.connect()
-        except ConnectionRefusedError:
+        except ConnectionError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
