@@ -34,6 +34,8 @@ STATUS_OF_REDIS_ERROR: Mapping[str, int] = {
     "TRYAGAIN": HTTPStatus.SERVICE_UNAVAILABLE,
     "DAMAGED": HTTPStatus.INTERNAL_SERVER_ERROR,
     "CLUSTERDOWN": HTTPStatus.SERVICE_UNAVAILABLE,
+    "MASTERDOWN": HTTPStatus.SERVICE_UNAVAILABLE,
+    "NOREPLICAS": HTTPStatus.SERVICE_UNAVAILABLE,
     "UNKNOWNOUTCOME": HTTPStatus.GATEWAY_TIMEOUT,
 }
 """By the first word of the error's text; every other one is the caller's mistake: 400."""

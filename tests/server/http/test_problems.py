@@ -1,0 +1,21 @@
+"""Errors of commands as HTTP tells them."""
+
+from __future__ import annotations
+
+import pytest
+
+from keystead.server.http.problems import problem_of_redis_error
+
+
+@pytest.mark.parametrize("word", ["CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "LOADING", "TRYAGAIN"])
+def test_what_a_cluster_cannot_do_now_may_be_sent_again(word: str):
+    problem = problem_of_redis_error(f"-{word} not now\r\n")
+    assert problem.status == 503
+    assert problem.headers == {b"Retry-After": b"1"}
+    assert problem.redis_error == f"{word} not now"
+
+
+def test_what_may_have_been_done_is_not_told_to_be_sent_again():
+    problem = problem_of_redis_error("UNKNOWNOUTCOME no replica had it within 1000 ms")
+    assert problem.status == 504
+    assert problem.headers == {}
