@@ -19,3 +19,13 @@ def test_what_may_have_been_done_is_not_told_to_be_sent_again():
     problem = problem_of_redis_error("UNKNOWNOUTCOME no replica had it within 1000 ms")
     assert problem.status == 504
     assert problem.headers == {}
+
+
+@pytest.mark.parametrize(("cause", "status"), [("NOREPLICAS Not enough good replicas to write.", 503), ("OOM no", 507)])
+def test_a_transaction_that_was_not_executed_is_told_by_its_cause(cause: str, status: int):
+    problem = problem_of_redis_error(f"EXECABORT Transaction discarded because of: {cause}")
+    assert problem.status == status
+
+
+def test_a_transaction_without_a_cause_is_a_conflict():
+    assert problem_of_redis_error("EXECABORT Transaction discarded because of previous errors.").status == 409
