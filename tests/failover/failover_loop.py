@@ -30,9 +30,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from clusters import Cluster, running_cluster, slot_of
+from clusters import MORE, Cluster, running_cluster, slot_of
 from durability.linearizability import Operation, Value, violations
 from failover import faults
 from failover.clients import Address, Contender, Prober, Writer
@@ -51,6 +51,10 @@ SETTLES_SECONDS = 30.0
 READ_AT_ONCE = 100
 ENOUGH_ACKNOWLEDGED = 200  # a round, on average: below that a run has proved nothing
 NODE_TIMEOUT_MS = 1000
+ADVISED = (  # to users, in docs/cluster.md
+    *("--appendonly", "yes", "--appendfsync", "everysec"),
+    *("--min-replicas-to-write", "1", "--min-replicas-max-lag", "10", "--cluster-require-full-coverage", "no"),
+)
 BACK_WITHIN_SECONDS = NODE_TIMEOUT_MS / 1000 + 2  # told; nothing fails for it, on a machine that others keep busy
 
 
@@ -246,6 +250,7 @@ def plan(
         "kill": faults.kill,
         "kill-ahead": faults.kill_ahead,
         "kill-door": faults.kill_door(doors),
+        "crash": faults.crash,
         "pause": faults.pause,
         "stall": faults.stall,
         "lose-replica": faults.lose_replica,
@@ -264,6 +269,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--faults", default="kill", help="comma-separated, taken in turn: kill, pause, stall, …")
     parser.add_argument("--size", type=int, default=100, help="bytes a value")
+    parser.add_argument(
+        "--advised", action="store_true", help="nodes as docs/cluster.md advises; else they keep nothing"
+    )
     parser.add_argument("--replicas", type=int, default=1, help="of each primary")
     parser.add_argument("--deepest", type=int, default=16, help="moves a writer sends at a time, at the most")
     parser.add_argument("--acknowledge", default="replicated", choices=("replicated", "async"))
@@ -277,21 +285,32 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"seed {options.seed}", flush=True)
     try:
         load = Load(options.size, options.deepest, options.acknowledge)
-        print(run(names, options.rounds, options.seed, load, options.replicas))
+        more = ADVISED if options.advised else ()
+        print(run(names, options.rounds, options.seed, load, replicas=options.replicas, more=more))
     except (Violation, TooLittleWork) as wrong:
         print(f"{type(wrong).__name__}: {wrong}", file=sys.stderr)
         return 1
     return 0
 
 
-def run(names: Sequence[str], rounds: int, seed: int, load: Load = Load(), replicas: int = 1) -> Tally:  # noqa: B008  # a value
-    """A cluster and its doors for one run."""
+def run(
+    names: Sequence[str],
+    rounds: int,
+    seed: int,
+    load: Load = Load(),  # noqa: B008  # a value
+    *,
+    replicas: int = 1,
+    more: tuple[str, ...] = (),
+) -> Tally:
+    """A cluster and its doors for one run; `more` are further options of the nodes."""
     network = Network() if {"cut", "cut-off"} & set(names) else None
-    place = {"launch": network.launch, "hosts": HOSTS} if network else {}
+    options: dict[str, Any] = {"replicas": replicas, "node_timeout_ms": NODE_TIMEOUT_MS, "more": (*MORE, *more)}
+    if network is not None:
+        options |= {"launch": network.launch, "hosts": HOSTS}
     with tempfile.TemporaryDirectory() as directory:
         where = Path(directory)
         with (
-            running_cluster(where / "nodes", replicas=replicas, node_timeout_ms=NODE_TIMEOUT_MS, **place) as cluster,
+            running_cluster(where / "nodes", **options) as cluster,
             front_doors(cluster, where, "--cluster-acknowledge", load.acknowledge) as doors,
         ):
             # With losses, conditions fail for what nobody did.
