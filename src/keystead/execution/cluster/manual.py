@@ -54,6 +54,11 @@ keys, and `# Keyspace` are sums over the primaries, the worst of their states, o
 that does not answer within a second is left out. `# Cluster` has a line for each node. `cluster_enabled:0` is what
 clients look at to find out whether they have to find the nodes themselves: here they need not. `CONFIG RESETSTAT`
 sets back what the front door counts.
+
+## CONFIG
+
+The settings are the front door's. `CONFIG SET` of one that is about a store's own data (`maxmemory`, `appendfsync`,
+`history-max-age`, `history-max-bytes`) is refused: the nodes have settings of their own.
 """
 
 _WHERE: Final = {
