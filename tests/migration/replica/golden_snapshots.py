@@ -3,7 +3,7 @@
 
 Not run by the tests, which read what it made. The state that a snapshot holds is written beside it, as DUMP and TYPE
 told it, so that no reader of the format has to be believed. Made so far: Redis 6.2.14 (ziplists), Redis 7.0.15
-(listpacks), Valkey 9.1.2 (its own numbering; sets of listpacks, fields that expire).
+(listpacks), Redis 7.4.1 (sets of listpacks, fields that expire), Valkey 9.1.2 (its own numbering).
 """
 
 from __future__ import annotations
