@@ -5,6 +5,7 @@ Owns: what the place is after each command; how far the primary itself is. Must 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from threading import Condition
 from typing import Final, NamedTuple
@@ -23,6 +24,8 @@ from keystead.migration.replica.translating import Translator
 from keystead.migration.source import Change, FollowingRefused, PositionLost, Record, SourceFailed
 
 BATCH_CHANGES: Final = 2000
+NODES_EVERY_S: Final = 1.0
+"""A large cluster has much to tell of its nodes."""
 _DATABASES: Final = 16
 """What a server has that does not say."""
 
@@ -92,6 +95,7 @@ class Shard:
         """Behind the last change that was told."""
         self.known_until_ms = 0 if place else began_ms
         """All that was acknowledged up to then has been told."""
+        self._nodes_seen_s = 0.0
         self._seen = (0, -1)  # when the primary was asked where its stream ends, and where; -1: not yet
 
     def records(self) -> Iterator[Record]:
@@ -132,7 +136,9 @@ class Shard:
         asked_ms = wall_clock_ms()
         try:
             self._seen = (asked_ms, self.end())
-            self._refuse_moved_slots()
+            if self.slots and time.monotonic() - self._nodes_seen_s > NODES_EVERY_S:
+                self._nodes_seen_s = time.monotonic()
+                self._refuse_moved_slots()
         except (ServerUnreachable, SourceFailed):
             return
 
@@ -181,8 +187,6 @@ class Shard:
 
     def _refuse_moved_slots(self) -> None:
         """Of a key that moves, one primary tells the deletion and another one what comes after: in no order."""
-        if not self.slots:
-            return
         nodes = self._ask(b"CLUSTER", b"NODES").decode()
         mine = [primary.slots for primary in primaries_of(nodes, "") if primary.slots == self.slots]
         if is_moving_slots(nodes) or not mine:
