@@ -1,7 +1,10 @@
-"""Makes the golden snapshots beside it, by real redis-servers: `python tests/migration/replica/golden_snapshots.py`.
+"""Makes the golden snapshots beside it, by the `redis-server` that is found first:
+`python tests/migration/replica/golden_snapshots.py redis-7.0`, or whatever it is called, and options for the server.
 
-Not run by the tests, which read what it made. `redis-server --version` goes into the name. The state that a snapshot
-holds is written beside it, as DUMP, PTTL and TYPE told it, so that no reader of the format has to be believed.
+Not run by the tests, which read what it made. The state that a snapshot holds is written beside it, as DUMP and TYPE
+told it, so that no reader of the format has to be believed. Made so far: Redis 6.2.14 (ziplists), Redis 7.0.15
+(listpacks), Redis 7.4.1 (sets of listpacks, fields that expire), Valkey 9.1.2 (its own numbering),
+and Redis 7.4.1 with modules.
 """
 
 from __future__ import annotations
@@ -29,10 +32,12 @@ def fill(server: Server) -> None:
     _strings(connection)
     _collections(connection)
     _streams(connection)
+    _modules(connection)
     call(connection, "SELECT", 9)
     call(connection, "SET", "elsewhere", 1)
     call(connection, "SADD", "set", "elsewhere")
-    call(connection, "FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function() return 1 end)")
+    if has(connection, "FUNCTION"):
+        call(connection, "FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function() return 1 end)")
     connection.close()
 
 
@@ -63,6 +68,26 @@ def _collections(connection: SocketConnection) -> None:
     call(connection, "PFADD", "hyperloglog", *range(50))
     call(connection, "GEOADD", "geo", 13.4, 52.5, "Berlin")
 
+    if has(connection, "HPEXPIREAT"):
+        for key in ("hash:small", "hash:large"):
+            call(connection, "HSET", key, "mortal", "v", "immortal", "v")
+            call(connection, "HPEXPIREAT", key, FAR_MS, "FIELDS", 1, "mortal")
+
+
+def _modules(connection: SocketConnection) -> None:
+    """Of RedisBloom, RedisJSON and RedisTimeSeries, where they are loaded: every kind of piece that a module writes."""
+    commands = [
+        ("BF.ADD", "module:bloom", "member"),
+        ("CMS.INITBYDIM", "module:sketch", 20, 5),
+        ("TOPK.RESERVE", "module:top", 5),
+        ("TDIGEST.CREATE", "module:quantiles"),
+        ("JSON.SET", "module:document", "$", '{"a": [1, 2.5, "x", null]}'),
+        ("TS.ADD", "module:series", 1000, 1.5),
+    ]
+    for command in commands:
+        if has(connection, command[0]):  # type: ignore[arg-type]
+            call(connection, *command)  # type: ignore[arg-type]
+
 
 def _streams(connection: SocketConnection) -> None:
     for n in range(1, 301):
@@ -74,6 +99,11 @@ def _streams(connection: SocketConnection) -> None:
         call(connection, "XREADGROUP", "GROUP", "readers", consumer, "COUNT", 5, "STREAMS", "stream", ">")
     call(connection, "XACK", "stream", "readers", "1-1", "2-1")
     call(connection, "XGROUP", "CREATE", "stream:empty", "g", "$", "MKSTREAM")
+
+
+def has(connection: SocketConnection, name: str) -> bool:
+    """Whether the server knows the command."""
+    return connection.call("COMMAND", "INFO", name).value[0].value is not None
 
 
 def call(connection: SocketConnection, *words: bytes | str | float) -> object:
@@ -93,10 +123,16 @@ def state(server: Server) -> list[list[object]]:
             key = reply.value
             kind = call(connection, "TYPE", key).decode()  # type: ignore[attr-defined]
             value = call(connection, "GET" if kind == "string" else "DUMP", key)
-            expires = max(0, int(call(connection, "PEXPIRETIME", key)))  # type: ignore[call-overload]
+            expires = _expiry(key) if call(connection, "PTTL", key) != -1 else 0
             states.append([database, key.hex(), kind, told(kind, value), expires])  # type: ignore[arg-type]
     connection.close()
     return states
+
+
+def _expiry(key: bytes) -> int:
+    """As `fill` set it: servers before 7.0 cannot be asked."""
+    name, _, number = key.partition(b":")
+    return FAR_MS + (int(number) if name == b"expiring" else 0)
 
 
 def told(kind: str, value: bytes) -> str:
@@ -117,7 +153,9 @@ def make(name: str, *options: str) -> None:
 
 
 if __name__ == "__main__":
-    make("redis-7.0")
-    make("redis-7.0-uncompressed-without-checksum", "--rdbcompression", "no", "--rdbchecksum", "no")
-    tiny = [f"--{name}-max-listpack-entries" for name in ("hash", "zset")] + ["--set-max-intset-entries"]
-    make("redis-7.0-no-listpacks", *[word for option in tiny for word in (option, "0")])
+    name, *options = sys.argv[1:]
+    make(name, *options)
+    if name == "redis-7.0":
+        make(f"{name}-uncompressed-without-checksum", "--rdbcompression", "no", "--rdbchecksum", "no")
+        tiny = [f"--{kind}-max-listpack-entries" for kind in ("hash", "zset")] + ["--set-max-intset-entries"]
+        make(f"{name}-no-listpacks", *[word for option in tiny for word in (option, "0")])

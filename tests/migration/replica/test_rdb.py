@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -106,8 +107,13 @@ def test_noise_behind_the_magic_is_refused_or_read_but_nothing_else(noise: bytes
     ],
 )
 def test_a_declared_length_takes_no_memory(body: bytes) -> None:
-    with pytest.raises((DamagedSnapshot, ValueTooLarge)):
-        records(MAGIC + body)
+    tracemalloc.start()
+    try:
+        with pytest.raises((DamagedSnapshot, ValueTooLarge)):
+            records(MAGIC + body, max_value_bytes=1 << 62)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_value_over_the_bound_is_refused_whatever_its_type() -> None:

@@ -12,6 +12,8 @@ from typing import Final
 
 from keystead.errors import CommandError, ServerUnreachable
 from keystead.migration.addresses import ServerAddress
+from keystead.migration.connection import AGAIN_S, PATIENCE_S
+from keystead.migration.replica.handshake import NotReady
 from keystead.migration.replica.primaries import Nodes
 from keystead.migration.replica.shard import Place, Shard, place_of
 from keystead.migration.source import Batch, Change, FollowingRefused, PositionLost, Record, SourceFailed
@@ -79,10 +81,14 @@ class ReplicaFeed:
     def behind(self, position: str) -> int:
         """As Feed."""
         places = {slots: place_of(text) for slots, text in _parts(position)}
-        try:
-            return sum(max(0, shard.end() - places[shard.slots].offset) for shard in self._shards)
-        except ServerUnreachable as error:
-            raise SourceFailed(str(error)) from error
+        deadline_s = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return sum(max(0, shard.end() - places[shard.slots].offset) for shard in self._shards)
+            except (ServerUnreachable, NotReady) as error:
+                if time.monotonic() > deadline_s:
+                    raise SourceFailed(str(error)) from error
+            time.sleep(AGAIN_S)
 
     def close(self) -> None:
         """As Feed."""

@@ -61,6 +61,12 @@ class Nodes:
         with Asking(self._address, host, port) as asking:
             if b"cluster_enabled:1" in asking(b"INFO", b"cluster"):
                 raise SourceFailed(f"{host}:{port} is a node of a cluster; name all of it by cluster://{host}:{port}")
+            told = dict(line.partition(b":")[::2] for line in asking(b"INFO", b"replication").splitlines())
+        if told.get(b"role") == b"slave":
+            primary = f"{told.get(b'master_host', b'').decode()}:{told.get(b'master_port', b'').decode()}"
+            raise SourceFailed(
+                f"{host}:{port} is a replica of {primary}; name that one: its writers have to wait when all is cut over"
+            )
         return Primary(host, port, "")
 
     def _tell(self) -> list[Primary]:
@@ -86,14 +92,15 @@ class Asking:
             raise SourceFailed(f"{host}:{port} does not accept the password: {error}") from error
 
     def __call__(self, *words: bytes) -> Any:
-        """The reply. CommandError, ServerUnreachable, FollowingRefused."""
+        """The reply. CommandError, ServerUnreachable, SourceFailed, FollowingRefused."""
         try:
             return self._connection.ask(*words)
         except CommandError as error:
-            if str(error).startswith("NOPERM"):
-                raise FollowingRefused(
-                    f"{self._connection.address} does not let itself be followed: {error}"
-                ) from error
+            if error.prefix == "NOAUTH":
+                raise SourceFailed(f"{self._connection.address} wants a password: {error}") from error
+            if error.prefix == "NOPERM":
+                said = f"{self._connection.address} does not let itself be followed: {error}"
+                raise FollowingRefused(said) from error
             raise
 
     def __enter__(self) -> Asking:

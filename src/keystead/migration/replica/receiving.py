@@ -55,6 +55,7 @@ class Receiver:
         self._snapshot = Spool(directory)
         self._stream = Spool(directory)
         self._snapshot_ended = False
+        self._stream_began = False
         self._failure: KeysteadError | None = None
         self.history, self.offset = history, offset
         """Of the last byte that was received."""
@@ -89,11 +90,6 @@ class Receiver:
             raise failure
         return data
 
-    @property
-    def waiting(self) -> int:
-        """How many bytes were received and not read."""
-        return self._snapshot.waiting + self._stream.waiting
-
     def acknowledge_now(self) -> None:
         """The primary asked for it."""
         self._acknowledge_now = True
@@ -117,12 +113,14 @@ class Receiver:
                 except OSError as error:
                     answer = self._again(error)
         except Closing:
-            answer.connection.close()
+            pass
         except KeysteadError as error:
             self._fail(error)
         except Exception as error:  # a thread that ends without a word would be waited for
             self._fail(SourceFailed(f"what {self._address} sends cannot be received: {error!r}"))
             raise
+        finally:
+            answer.connection.close()
 
     def _fail(self, failure: KeysteadError) -> None:
         with self._arrived:
@@ -136,14 +134,10 @@ class Receiver:
             for data in transfer.snapshot():
                 self._keep(self._snapshot, data)
         except OSError as error:
-            answer.connection.close()
             raise SourceFailed(
                 f"the connection to {self._address} was lost before all keys had come: {error.strerror or error}; "
                 "begin again"
             ) from error
-        except KeysteadError:
-            answer.connection.close()
-            raise
         with self._arrived:
             self._snapshot_ended = True
             self._arrived.notify_all()
@@ -156,6 +150,11 @@ class Receiver:
             data, acknowledged_s, heard_s = answer.arrived, 0.0, time.monotonic()
             while not self._closing.is_set():
                 now_s = time.monotonic()
+                if not self._stream_began:
+                    # As while a snapshot is made, line ends may say that the primary is alive. They are no part of the
+                    # stream, and stop for good when it begins.
+                    data = data.lstrip(b"\r\n")
+                    self._stream_began = bool(data)
                 if data:
                     self.offset += len(data)
                     self._keep(self._stream, data)

@@ -20,7 +20,7 @@ from keystead.migration.replica.primaries import Asking, Nodes, is_moving_slots,
 from keystead.migration.replica.rdb import Snapshot
 from keystead.migration.replica.receiving import Receiver
 from keystead.migration.replica.translating import Translator
-from keystead.migration.source import Change, PositionLost, Record, SourceFailed
+from keystead.migration.source import Change, FollowingRefused, PositionLost, Record, SourceFailed
 
 BATCH_CHANGES: Final = 2000
 _DATABASES: Final = 16
@@ -171,7 +171,7 @@ class Shard:
     def _databases(self) -> int:
         try:
             reply = self._ask(b"CONFIG", b"GET", b"databases")
-        except (CommandError, SourceFailed):
+        except (CommandError, FollowingRefused):
             return _DATABASES
         return int(reply[1]) if reply else _DATABASES
 
