@@ -78,6 +78,9 @@ class MemorySource:
     def resume_writes(self) -> None:
         self.paused = False
 
+    def drop_writers(self) -> None:
+        pass
+
     def snapshot(self) -> Iterator[Record]:
         self.at = len(self.log)
         for key, state in list(self.keys.items()):

@@ -54,6 +54,8 @@ _LINE_EVERY_S: Final = 60.0
 _DIFFERENCES_SHOWN: Final = 100
 _SHOWN_BYTES: Final = 100
 _MOST_PAUSE_S: Final = 86_400
+_DROPPED_BEFORE_MS: Final = 500
+_LOOKS_ON_MS: Final = 1000
 
 
 def run_migrate(arguments: list[str]) -> int:
@@ -171,17 +173,21 @@ class _Run:
         )
         if done.paused_until_ms:
             text += (
-                f" Writers of {self._source.describe()} wait until {written(done.paused_until_ms)}; what still waits "
-                "then is executed there, and nowhere else."
+                f" Writers of {self._source.describe()} wait until {written(done.paused_until_ms)}; its clients are "
+                "cut off then, and what comes there later is reported, and not moved."
             )
         return text
 
 
 def _watch(moving: Moving, done: CutOver) -> int:
-    """How many changes came to the source while, and shortly after, its writers were to wait."""
-    stray = 0
+    """How many changes came to the source until shortly after the end of the pause, before which all that still wait
+    are cut off."""
+    stray, dropped = 0, False
     with contextlib.suppress(KeyboardInterrupt, KeysteadError):
-        while wall_clock_ms() < done.paused_until_ms + 1000:
+        while (now_ms := wall_clock_ms()) < done.paused_until_ms + _LOOKS_ON_MS:
+            if not dropped and now_ms > done.paused_until_ms - _DROPPED_BEFORE_MS:
+                moving.drop_writers()
+                dropped = True
             stray += moving.stray()
     return stray
 

@@ -22,6 +22,7 @@ class ControlLink(Link):
         super().__init__(loop, address, options, protocol=2)
         self._outbox: list[bytes] = []
         self._waiting: deque[asyncio.Future[bytes]] = deque()
+        self._asked_at = 0.0
 
     @property
     def is_idle(self) -> bool:
@@ -33,12 +34,19 @@ class ControlLink(Link):
         if self.is_lost:
             raise self._failure()
         future: asyncio.Future[bytes] = self._loop.create_future()
+        if not self._waiting:
+            self._asked_at = self._loop.time()
         self._waiting.append(future)
         if self.is_ready:
             self._write(command(*arguments))
         else:
             self._outbox.append(command(*arguments))
         return _value(read_reply(await future))
+
+    def cut_if_silent(self) -> None:
+        """Close it if a question has waited for too long."""
+        if self._waiting and self._loop.time() - self._asked_at > self._options.timeout_s:
+            self.close(f"no answer within {self._options.timeout_s:g} s")
 
     def _ready(self) -> None:
         self._write(b"".join(self._outbox))
@@ -47,6 +55,7 @@ class ControlLink(Link):
     def _hear(self, replies: list[bytes]) -> None:
         for reply in replies:
             future = self._waiting.popleft()
+            self._asked_at = self._loop.time()
             if not future.done():
                 future.set_result(reply)
 

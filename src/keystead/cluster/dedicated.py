@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MOST_KEPT: Final = 16
 """Connections to one node that wait for the next client."""
 PAUSE_S: Final = 0.02
+GRACE_TICKS: Final = 5
+"""So long a link stays to a node that, as far as is known, serves nothing."""
 _UNWATCH: Final = command(b"UNWATCH")
 _UNDONE: Final = {2: b"*-1\r\n", 3: b"_\r\n"}
 
@@ -48,7 +50,7 @@ class Dedicated:
         """Something was answered over this link: there may be a watch."""
         self._broken = False
         """There was a watch, and it is lost."""
-        self._reason = ""
+        self._unwanted_for = 0
         self._pausing: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -63,7 +65,7 @@ class Dedicated:
         if self._link is not None:
             self._link.close(reason)
         for request in self._queue:
-            request.done(cluster_down(reason))
+            request.tell(cluster_down(reason))
         self.close()
 
     def close(self) -> None:
@@ -80,7 +82,11 @@ class Dedicated:
         """Give the link up if it is silent, or if its node serves no slots any more."""
         if self._link is not None:
             self._link.cut_if_overdue(now)
-        if self._link is not None and self._link.address not in serving and not self._asks:
+        if self._link is None or self._link.address in serving or self._asks:
+            self._unwanted_for = 0
+        elif self._unwanted_for < GRACE_TICKS:  # it may be a new one that we were just sent to
+            self._unwanted_for += 1
+        else:
             self._link.close("it serves no slots any more")
 
     def conclude(self, request: Request, reply: bytes, link: Link, *, overtaken: bool) -> None:
@@ -88,7 +94,7 @@ class Dedicated:
         del overtaken  # nothing else is under way
         told, redirect = read_outcome(request, reply, link.address[0])
         if redirect is None:
-            request.done(told)
+            request.tell(told)
             return
         self._under_way = None
         self._pool.on_trouble()
@@ -96,7 +102,7 @@ class Dedicated:
         self._leave()
         if was_bound and request.replies > 1:  # EXEC, even refused, is the end of the watch
             self._broken = False
-            request.done(told if told.startswith(b"-TRYAGAIN") else _UNDONE[self._protocol])
+            request.tell(told if told.startswith(b"-TRYAGAIN") else _UNDONE[self._protocol])
         else:
             self._queue.appendleft(request)
             self._address, self._asks = redirect.address, redirect.kind == ASK
@@ -112,7 +118,7 @@ class Dedicated:
         reason = f"{link}: {link.reason}"
         for request in sent:
             if request.writes:
-                request.done(unknown_outcome(f"{reason}, before it answered"))
+                request.tell(unknown_outcome(f"{reason}, before it answered"))
             else:
                 request.earlier.clear()
                 request.ask_no_more()
@@ -137,7 +143,7 @@ class Dedicated:
         if self._broken and request.replies > 1:
             self._broken = False
             self._queue.popleft()
-            request.done(_UNDONE[self._protocol])
+            request.tell(_UNDONE[self._protocol])
             self._go_on()
         elif self._link is None:
             self._connect()
@@ -171,7 +177,7 @@ class Dedicated:
         """Try again in a moment, but for what has waited for too long."""
         now = self._pool.now()
         while self._queue and self._queue[0].deadline < now:
-            self._queue.popleft().done(cluster_down(reason))
+            self._queue.popleft().tell(cluster_down(reason))
         self._pausing = self._pool.call_later(PAUSE_S, self._end_pause)
 
     def _end_pause(self) -> None:

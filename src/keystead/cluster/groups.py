@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from keystead.cluster.links import Link, Owner, command
+from keystead.cluster.links import Link, Owner, command, log
 from keystead.cluster.request import unknown_outcome
 
 if TYPE_CHECKING:
@@ -95,15 +95,18 @@ class GroupLink(Link):
         """Tell what is known now. *doubt*: why what the node says it wrote may yet be lost; empty if it will not."""
         if not doubt and len(group) == len(replies) and b"-" not in [reply[:1] for reply in replies]:
             for request, reply in zip(group, replies, strict=True):
-                request.done(reply)
+                try:  # as in `tell`, which would be one more call
+                    request.done(reply)
+                except Exception:
+                    log.exception("a reply could not be handed on")
             return
         for request, reply, overtaken in _in_reverse(group, replies)[::-1]:
             if doubt and request.writes and not _changed_nothing(request, reply):
-                request.done(unknown_outcome(doubt))
+                request.tell(unknown_outcome(doubt))
             elif reply[0] == _MINUS or request.replies != 1:
                 self.owner.conclude(request, reply, self, overtaken=overtaken)
             else:
-                request.done(reply)
+                request.tell(reply)
 
 
 class Groups:
@@ -182,7 +185,7 @@ def _in_reverse(group: Sequence[Request], replies: list[bytes]) -> list[tuple[Re
 
 
 def _changed_nothing(request: Request, reply: bytes) -> bool:
-    return reply[0] == _MINUS or (request.replies > 1 and reply in _UNDONE)
+    return reply[0] == _MINUS or (request.replies > 1 + request.asking and reply in _UNDONE)
 
 
 def _doubt(wait: bytes, options: Options) -> str:

@@ -26,6 +26,8 @@ LARGE_REPLY_BYTES: Final = 64 * 1024
 """A link in the middle of a longer reply gets no other requests while there is another link."""
 _MINUS: Final = ord("-")
 CLIENT_NAME: Final = b"keystead"
+_MAYBE_PLAIN: Final = "; does it speak TLS?"
+_MAYBE_ENCRYPTED: Final = " instead of answering; it may expect TLS"
 
 
 class Owner(Protocol):
@@ -96,14 +98,14 @@ class Link(asyncio.Protocol):
                 await self._loop.create_connection(
                     lambda: self, host, port, ssl=encrypted, server_hostname=host if encrypted else None
                 )
-        except TimeoutError:
-            self._give_up(f"no connection within {self._options.connect_timeout_s:g} s")
         except ssl.SSLCertVerificationError as error:
             self._give_up(f"its certificate is not accepted: {error.verify_message}")
-        except ssl.SSLError as error:
-            self._give_up(f"the TLS handshake failed, does it speak TLS? ({error.reason or error})")
-        except OSError as error:
-            self._give_up(error.strerror or str(error))
+        except TimeoutError:
+            self._give_up(
+                f"no connection within {self._options.connect_timeout_s:g} s{_MAYBE_PLAIN if encrypted else ''}"
+            )
+        except (OSError, UnicodeError) as error:  # the latter for what is no host name
+            self._give_up(f"{_in_words(error)}{_MAYBE_PLAIN if isinstance(error, ssl.SSLError) else ''}")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -134,18 +136,13 @@ class Link(asyncio.Protocol):
             self._answered(self._cut(data))
         except MalformedReply as error:
             self.close(f"what it sent is no reply of a Redis server: {error}")
-        except Exception:
-            # Whose reply the next one is would not be certain any more.
-            log.exception("a reply from %s could not be handed on", self)
-            self.close("a reply could not be handed on")
+        except IndexError:  # of an empty queue; also when all was settled while replies were told
+            self.close("it sent more replies than it was asked for")
 
     def connection_lost(self, error: Exception | None) -> None:
-        if error is not None:
-            self._give_up(str(error))
-        elif self.is_ready:
-            self._give_up("it closed the connection")
-        else:
-            self._give_up("it closed the connection instead of answering; it may expect TLS")
+        reason = "it closed the connection" if error is None else _in_words(error)
+        unanswered = not self.is_ready and self._options.ssl is None
+        self._give_up(reason + (_MAYBE_ENCRYPTED if unanswered else ""))
 
     def _give_up(self, reason: str) -> None:
         if not self.is_lost:
@@ -212,8 +209,11 @@ class Pipeline(Link):
             request = take()
             if reply[0] == _MINUS or request.replies != 1:
                 self._hear_unusual(request, reply)
-            else:
+                continue
+            try:  # as in `tell`, which would be one more call
                 request.done(reply)
+            except Exception:
+                log.exception("a reply could not be handed on")
         self.congested = self._cutter.held_bytes > LARGE_REPLY_BYTES
 
     def _hear_unusual(self, request: Request, reply: bytes) -> None:
@@ -225,8 +225,9 @@ class Pipeline(Link):
             self._owner.conclude(request, reply, self, overtaken=_is_followed(request, self._waiting))
 
     def _lost(self) -> None:
-        sent, unsent = self._waiting, self._outbox
-        self._waiting, self._outbox = deque(), []
+        sent, unsent = list(self._waiting), self._outbox
+        self._waiting.clear()  # it may be lost while replies are told, which must find nothing left
+        self._outbox = []
         self._owner.lost(self, sent, unsent)
 
     def pause_writing(self) -> None:
@@ -248,9 +249,13 @@ def _is_followed(request: Request, waiting: Iterable[Request]) -> bool:
 
 def _greeting(protocol: int, options: Options) -> bytes:
     words = [b"HELLO", b"%d" % protocol]
-    if options.password:
+    if options.username or options.password:
         words += [b"AUTH", (options.username or "default").encode(), options.password.encode()]
     return command(*words, b"SETNAME", CLIENT_NAME)
+
+
+def _in_words(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 def _refusal(reply: bytes) -> str:

@@ -59,7 +59,7 @@ class NodeLinks:
         for link in self._links():
             link.cut_if_overdue(now)
         for request in self._groups.overdue(now):
-            request.done(cluster_down(f"{shown(self.address)} was busy with others for {self._options.timeout_s:g} s"))
+            request.tell(cluster_down(f"{shown(self.address)} was busy with others for {self._options.timeout_s:g} s"))
 
     def is_silent_since(self, before: float) -> bool:
         """Whether something waits since *before*, a deadline, and nothing was heard of late."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from keystead.cluster.request import unknown_outcome
+from keystead.cluster.slots import SLOTS
 
 if TYPE_CHECKING:
     from keystead.cluster.request import Request
@@ -52,7 +53,7 @@ def read_redirect(reply: bytes, asked_host: str) -> Redirect | None:
         return Redirect(kind, -1, None)
     words = reply.decode(errors="replace").split()
     host, _, port = words[2].rpartition(":") if len(words) > 2 else ("?", "", "")
-    if not (port.isdigit() and words[1].isdigit()):
+    if not (port.isdigit() and words[1].isdigit() and int(words[1]) < SLOTS):
         return Redirect(LATER, -1, None)
     address = None if host == "?" else (host or asked_host, int(port))
     return Redirect(kind, int(words[1]), address)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Final
+
+log = logging.getLogger("keystead.cluster")
 
 ASKING: Final = b"*1\r\n$6\r\nASKING\r\n"
 
@@ -47,6 +50,13 @@ class Request:
     def cancel(self) -> None:
         """Nobody wants to know any more: `done` is not called. What was sent may happen all the same."""
         self.done = _nobody
+
+    def tell(self, reply: bytes) -> None:
+        """Call `done`. What it raises is its own trouble, and no reason for others not to be told."""
+        try:
+            self.done(reply)
+        except Exception:
+            log.exception("a reply could not be handed on")
 
     @property
     def is_cancelled(self) -> bool:

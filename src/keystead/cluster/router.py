@@ -106,7 +106,7 @@ class Router:
     def conclude(self, request: Request, reply: bytes, link: Link, *, overtaken: bool) -> None:
         told, redirect = read_outcome(request, reply, link.address[0])
         if redirect is None or (overtaken and redirect.kind == LATER):
-            request.done(told)
+            request.tell(told)
         else:
             self._try_again(request, redirect, told, link.protocol)
 
@@ -119,9 +119,9 @@ class Router:
             sent_with = id(request.deadline), request.target
             if request.writes:
                 written.add(sent_with)
-                request.done(unknown_outcome(f"{reason}, before it answered"))
+                request.tell(unknown_outcome(f"{reason}, before it answered"))
             elif sent_with in written:  # a write of the same client behind it may have happened: too late to read
-                request.done(cluster_down(reason))
+                request.tell(cluster_down(reason))
             else:
                 again.append(request)
         self._park([*reversed(again), *unsent], link.protocol, reason)
@@ -135,12 +135,13 @@ class Router:
             request.tries = 0
             self._park([request], protocol, refusal[1:].decode(errors="replace").strip())
             return
+        address = self._topology.known_as(redirect.address)
         if redirect.kind == MOVED:
             for each, routes in self._routes.items():
-                routes[redirect.slot] = self._links_to(redirect.address, each)
+                routes[redirect.slot] = self._links_to(address, each)
         else:
             request.ask()
-        links = self._links_to(redirect.address, protocol)
+        links = self._links_to(address, protocol)
         links.unwanted_for = LEARNT_TICKS
         links.send([request])
 
@@ -163,7 +164,7 @@ class Router:
         if isinstance(request.target, int):
             self._park([request], protocol, f"no node serves slot {request.target}")
         else:
-            request.done(cluster_down(self._closed or f"the cluster has no node {request.target} any more"))
+            request.tell(cluster_down(self._closed or f"the cluster has no node {request.target} any more"))
 
     def _home(self, slot: int) -> Address | None:
         links = self._routes[2][slot]
@@ -171,7 +172,11 @@ class Router:
 
     def _links_to_node(self, node_id: str, protocol: int) -> NodeLinks | None:
         node = self._topology.nodes.get(node_id)
-        return None if node is None else self._links_to(node.address, protocol)
+        if node is None:
+            return None
+        links = self._links_to(node.address, protocol)
+        links.unwanted_for = LEARNT_TICKS  # whatever its role
+        return links
 
     def _links_to(self, address: Address, protocol: int) -> NodeLinks:
         links = self._links.get((address, protocol))
@@ -184,7 +189,7 @@ class Router:
         """Keep them, in order, until the cluster has changed or a moment is over."""
         for request in requests:
             if self._closed:
-                request.done(cluster_down(self._closed))
+                request.tell(cluster_down(self._closed))
                 continue
             request.earlier.clear()
             request.ask_no_more()
@@ -206,7 +211,7 @@ class Router:
             if request.is_cancelled:
                 continue
             if request.deadline < now or self._closed:
-                request.done(cluster_down(self._closed or reason))
+                request.tell(cluster_down(self._closed or reason))
             else:
                 again[protocol].append(request)
         for protocol, requests in again.items():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from keystead.cluster.slots import SLOTS
@@ -36,8 +37,8 @@ class Node:
     flags: frozenset[str] = frozenset()
     config_epoch: int = 0
     link_state: str = "connected"
-    hostname: str = ""
-    """The name that it announces besides its address, if any."""
+    alias: str = ""
+    """The other one of its IP address and its host name, if it announces both."""
 
     @property
     def address(self) -> Address:
@@ -67,12 +68,19 @@ class Topology:
             sorted((node for node in self.nodes.values() if node.slots), key=lambda node: node.slots[0])
         )
         """Those that serve slots, by their lowest slot."""
+        self._aliases = {
+            alias: node.address for node in self.nodes.values() for alias in _both(node) if alias != node.address
+        }
         self.slots_covered = SLOTS - self._owners.count(None)
 
     def node_of(self, slot: int) -> Node | None:
         """Who serves *slot*."""
         owner = self._owners[slot]
         return None if owner is None else self.nodes.get(owner)
+
+    def known_as(self, address: Address) -> Address:
+        """The address under which the node at *address* is in here: nodes may be named by address or by host name."""
+        return self._aliases.get(address, address)
 
     def replicas_of(self, primary_id: str) -> list[Node]:
         return [node for node in self.nodes.values() if node.primary_id == primary_id]
@@ -93,25 +101,28 @@ def shown(address: Address) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def read_nodes(text: str, asked_host: str) -> list[Node]:
-    """The nodes in a reply of `CLUSTER NODES`.
+def read_nodes(text: str, asked_host: str, *, by_name: bool = False) -> list[Node]:
+    """The nodes in a reply of `CLUSTER NODES`. *by_name*: prefer host names, which certificates are for.
 
     A node that does not know its own address yet announces none: it is at *asked_host*, where its answer came from.
     Those that are no members yet, or whose address nobody knows, are left out. ValueError for another text.
     """
-    return [node for line in text.splitlines() if line and (node := _read_node(line, asked_host)) is not None]
+    nodes = (_read_node(line, asked_host, by_name) for line in text.splitlines() if line)
+    return [node for node in nodes if node is not None]
 
 
-def _read_node(line: str, asked_host: str) -> Node | None:
+def _read_node(line: str, asked_host: str, by_name: bool) -> Node | None:
     node_id, where, flags_text, primary, _, _, epoch, link_state, *slots = line.split(" ")
     flags = frozenset(flags_text.split(","))
-    endpoint, _, names = where.partition(",")
+    endpoint, _, others = where.partition(",")
     host, _, port = endpoint.partition("@")[0].rpartition(":")
+    name = others.partition(",")[0]
     if "handshake" in flags or "noaddr" in flags or port == "0":
         return None
+    host, alias = (name, host) if name and by_name else (host or asked_host, name)
     return Node(
         node_id,
-        host or asked_host,
+        host,
         int(port),
         PRIMARY if "master" in flags else REPLICA,
         None if primary == "-" else primary,
@@ -119,8 +130,12 @@ def _read_node(line: str, asked_host: str) -> Node | None:
         flags - {"myself", "master", "slave", "noflags"},
         int(epoch),
         link_state,
-        names.partition(",")[0],
+        alias,
     )
+
+
+def _both(node: Node) -> list[Address]:
+    return [(node.host, node.port), (node.alias, node.port)]
 
 
 def _read_span(text: str) -> tuple[int, int]:
@@ -161,7 +176,7 @@ def _as_seen(seen: list[Node], slots: tuple[tuple[int, int], ...]) -> Node:
         newest.flags.union(*(node.flags & {"fail", "fail?"} for node in seen)),
         newest.config_epoch,
         newest.link_state,
-        newest.hostname,
+        newest.alias,
     )
 
 
@@ -177,8 +192,8 @@ def _spans(owners: list[str | None]) -> list[tuple[str | None, tuple[int, int]]]
     """The ranges of slots with one owner each, in order."""
     spans = []
     first = 0
-    for slot in range(1, SLOTS + 1):
-        if slot == SLOTS or owners[slot] != owners[first]:
-            spans.append((owners[first], (first, slot - 1)))
-            first = slot
+    for owner, slots in groupby(owners):
+        behind = first + len(list(slots))
+        spans.append((owner, (first, behind - 1)))
+        first = behind
     return spans

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 INTERVAL_S: Final = 1.0
 TROUBLED_INTERVAL_S: Final = 0.1
 """Between two looks while something waits for the cluster to change."""
+LEAST_INTERVAL_S: Final = 0.03
 ASKED: Final = 3
 _ANSWER_S: Final = 0.5
 _BELIEVED_S: Final = 10.0
@@ -49,7 +50,6 @@ class Watch:
         self._options = options
         self._on_change = on_change
         self._links: dict[Address, ControlLink] = {}
-        self._views: list[list[Node]] = []
         self._epoch = 0
         self._current_at = 0.0
         self._turn = itertools.count()
@@ -78,8 +78,7 @@ class Watch:
     async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
         for link in self._links.values():
             link.close("closed")
 
@@ -87,13 +86,16 @@ class Watch:
         while True:
             interval = TROUBLED_INTERVAL_S if self.in_trouble() or not self.status.ready else INTERVAL_S
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), interval)
-                await asyncio.sleep(TROUBLED_INTERVAL_S / 10)  # much trouble at once is one
+                async with asyncio.timeout(interval):  # wait_for would swallow a cancellation now and then
+                    await self._wake.wait()
+                await asyncio.sleep(LEAST_INTERVAL_S)  # much trouble at once is one
             self._wake.clear()
             await self._look()
 
     async def _look(self) -> None:
         """Ask a few nodes, and take over what they say."""
+        for link in self._links.values():
+            link.cut_if_silent()
         asked = [self._loop.create_task(self._view(address)) for address in self._whom_to_ask()]
         done, late = await asyncio.wait(asked, timeout=_ANSWER_S)
         for task in late:
@@ -122,7 +124,7 @@ class Watch:
         """The nodes that the one at *address* sees. ClusterUnavailable."""
         try:
             text = await self._link(address).ask(b"CLUSTER", b"NODES")
-            return read_nodes(text.decode(), address[0])
+            return read_nodes(text.decode(), address[0], by_name=self._options.ssl is not None)
         except CommandError as error:
             if "cluster support disabled" in error.text:
                 raise ClusterUnavailable(f"{shown(address)} is a server by itself, no node of a cluster") from None
@@ -139,10 +141,9 @@ class Watch:
 
     def _adopt(self, views: list[list[Node]]) -> None:
         current = self._current(views)
-        if not current or (current == self._views and self.status.ready):
+        if not current:
             return
-        self._views = views = current
-        topology = merge(views)
+        topology = merge(current)
         changed = topology != self.topology
         self.topology = topology
         status = status_of(topology)
@@ -160,7 +161,6 @@ class Watch:
         return [view for view, epoch in zip(views, epochs, strict=True) if epoch >= self._epoch]
 
     def _set_status(self, status: Status) -> None:
-        self._views = []
         if status != self.status:
             self.status = status
             self._on_change()

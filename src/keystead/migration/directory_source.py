@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from keystead.engine.operations import Expired, PutExpiring, SetExpiry
 from keystead.engine.operations import Put as LoggedPut
 from keystead.engine.recovery import Recovered, read_sealed
 from keystead.engine.view import DATABASES, View
+from keystead.migration.server_keys import DROP_CLIENTS, Place, answered
 from keystead.migration.source import (
     STRING,
     Batch,
@@ -59,14 +60,12 @@ class DirectorySource:
         self,
         path: str,
         database: int,
-        pause: Callable[[int], bool] | None = None,
-        go_on: Callable[[], None] = lambda: None,
+        server: Place | None = None,
     ) -> None:
-        """DirectoryUnusable, DamagedData. *pause* and *go_on* tell the server that has the store open, if any."""
+        """DirectoryUnusable, DamagedData. *server* has the store open, if any has, and is told of pauses."""
         self._path = path
         self._database = database
-        self._pause = pause
-        self._go_on = go_on
+        self._server = server
         self._directory = Directory(path)
         self._watch = Watch(self._directory)
         look = self._look()
@@ -179,11 +178,20 @@ class DirectorySource:
 
     def pause_writes(self, timeout_ms: int) -> bool:
         """As Source."""
-        return self._pause is not None and self._pause(timeout_ms)
+        self._tell(b"CLIENT", b"PAUSE", b"%d" % timeout_ms, b"WRITE")
+        return self._server is not None
 
     def resume_writes(self) -> None:
         """As Source."""
-        self._go_on()
+        self._tell(b"CLIENT", b"UNPAUSE")
+
+    def drop_writers(self) -> None:
+        """As Source."""
+        self._tell(*DROP_CLIENTS)
+
+    def _tell(self, *words: bytes) -> None:
+        if self._server is not None:
+            answered(self._server.run([words])[0])
 
     def close(self) -> None:
         """As Feed."""

@@ -372,6 +372,10 @@ class Moving:
             raise SourceFailed(f"{len(unsettled):,} keys are still being written to in the source")
         return len(keys)
 
+    def drop_writers(self) -> None:
+        """Before the pause ends: nothing that waits in the source is to be executed there."""
+        self._source.drop_writers()
+
     def stray(self) -> int:
         """After the cut-over: how many changes came to the source since this was last asked, that the target does not
         have. Keys whose time was up are not told from deletes, so neither is counted."""

@@ -6,7 +6,6 @@ Owns: which kinds there are, and what is refused before anything is read. Must n
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from keystead.engine.engine import Options
@@ -70,20 +69,12 @@ def _directory_source(path: str, database: int, server: ServerAddress | None) ->
     if server is None:
         return DirectorySource(path, database)
     connection = Connection(server)
-    source = DirectorySource(path, database, *_pauses(connection))
+    source = DirectorySource(path, database, connection)
     replication = connection.ask(b"INFO", b"replication").decode()
     if f"master_replid:{int(source.identity(), 16):040x}" not in replication.split():
         source.close()
         raise Unsuitable(f"the server on {server} serves another directory than {path}")
     return source
-
-
-def _pauses(connection: Connection) -> tuple[Callable[[int], bool], Callable[[], None]]:
-    def pause(timeout_ms: int) -> bool:
-        connection.ask(b"CLIENT", b"PAUSE", b"%d" % timeout_ms, b"WRITE")
-        return True
-
-    return pause, lambda: connection.ask(b"CLIENT", b"UNPAUSE")
 
 
 def open_target(end: End, acknowledge: Acknowledge) -> Target:

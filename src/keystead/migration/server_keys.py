@@ -19,6 +19,7 @@ SCAN_COUNT = 500
 LOOK_KEYS = 500
 """So many keys are asked for in one piece."""
 NO_KEY, NO_EXPIRY = -2, -1
+DROP_CLIENTS = (b"CLIENT", b"KILL", b"TYPE", b"normal", b"SKIPME", b"yes")
 
 T = TypeVar("T")
 

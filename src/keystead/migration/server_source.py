@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from keystead.engine.clock import wall_clock_ms
-from keystead.migration.server_keys import ServerKeys, Servers, answered
+from keystead.migration.server_keys import DROP_CLIENTS, ServerKeys, Servers, answered
 from keystead.migration.source import Batch, Feed, Record
 
 NOTHING_NEW_S = 0.1
@@ -74,6 +74,11 @@ class ServerSource:
         """As Source."""
         for place in self._servers.places():
             answered(place.run([(b"CLIENT", b"UNPAUSE")])[0])
+
+    def drop_writers(self) -> None:
+        """As Source."""
+        for place in self._servers.places():
+            answered(place.run([DROP_CLIENTS])[0])
 
     # --- The feed ---------------------------------------------------------------------------------------------------
 

@@ -159,3 +159,6 @@ class Source(Feed, Protocol):
 
     def resume_writes(self) -> None:
         """Let them go on."""
+
+    def drop_writers(self) -> None:
+        """Cut off all clients, so that no write that waits is executed when the pause ends: it gets no answer."""
