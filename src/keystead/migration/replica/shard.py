@@ -15,6 +15,7 @@ from keystead.errors import CommandError, ServerUnreachable
 from keystead.migration.addresses import ServerAddress
 from keystead.migration.replica.command_stream import CommandStream
 from keystead.migration.replica.failures import DamagedSnapshot
+from keystead.migration.replica.handshake import NotReady
 from keystead.migration.replica.incoming import Incoming
 from keystead.migration.replica.key_positions import KeyPositions
 from keystead.migration.replica.primaries import Asking, Nodes, is_moving_slots, primaries_of
@@ -143,13 +144,16 @@ class Shard:
             return
 
     def end(self) -> int:
-        """The offset that the primary has reached. ServerUnreachable, SourceFailed."""
+        """The offset that the primary has reached. ServerUnreachable, SourceFailed; NotReady while its history is not
+        the one that is followed, as just after a failover: its offsets say nothing then. PositionLost."""
         info = self._ask(b"INFO", b"replication")
-        for line in info.splitlines():
-            name, _, value = line.partition(b":")
-            if name == b"master_repl_offset":
-                return int(value)
-        raise SourceFailed(f"{self._address} does not say how far it is")
+        told = dict(line.partition(b":")[::2] for line in info.splitlines())
+        if (offset := told.get(b"master_repl_offset")) is None:
+            raise SourceFailed(f"{self._address} does not say how far it is")
+        if told.get(b"master_replid") != self._receiver.history.encode():
+            self._receiver.raise_failure()
+            raise NotReady(f"{self._address} has another history now")
+        return int(offset)
 
     def close(self) -> None:
         """Hang up."""
