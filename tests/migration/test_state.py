@@ -20,6 +20,14 @@ def test_where_there_is_no_file_nothing_was_begun(tmp_path: Path) -> None:
     assert StateFile(tmp_path / "state.json").load() is None
 
 
+def test_one_process_at_a_time_is_at_a_migration(tmp_path: Path) -> None:
+    first = StateFile(tmp_path / "state.json")
+    first.lock()
+    with pytest.raises(OtherMigration, match="another process is at it"):
+        StateFile(tmp_path / "state.json").lock()
+    StateFile(tmp_path / "other.json").lock()
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"{}", b"not JSON", b'{"version": 2, "source": "", "target": "", "database": 0}']
 )

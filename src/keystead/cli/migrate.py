@@ -106,6 +106,7 @@ def run_migrate(arguments: list[str]) -> int:
         refuse_other_types(source, target)
         choices = Choices(database, parsed.into_non_empty, parsed.pause * 1000)
         state = StateFile(Path(parsed.state) if parsed.state else _state_path(source, target, database))
+        state.lock()
         return _Run(source, target, state, choices, parsed.then).run(at_once=parsed.cut_over)
 
 

@@ -22,6 +22,8 @@ from keystead.migration.source import Source
 from keystead.migration.target import Target
 
 WITHOUT_BOUND = 1 << 62
+OLDEST_REDIS = 7
+"""It has PEXPIRETIME; Valkey says to be Redis 7.2."""
 Acknowledge = Literal["replicated", "async"]
 
 
@@ -57,9 +59,16 @@ def open_source(
 def _single(server: ServerAddress) -> Connection:
     connection = Connection(server)
     info: bytes = connection.ask(b"INFO", b"server")
-    if b"redis_mode:cluster" in info.splitlines():
+    fields = dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
+    major, _, _ = fields.get(b"redis_version", b"").partition(b".")
+    trouble = ""
+    if fields.get(b"redis_mode") == b"cluster":
+        trouble = f"is a node of a cluster: write {str(server).replace('redis', 'cluster', 1)}"
+    elif major.isdigit() and int(major) < OLDEST_REDIS:
+        trouble = f"is of version {fields[b'redis_version'].decode()}; versions from {OLDEST_REDIS}.0 on are supported"
+    if trouble:
         connection.close()
-        raise Unsuitable(f"{server} is a node of a cluster: write {str(server).replace('redis', 'cluster', 1)}")
+        raise Unsuitable(f"{server} {trouble}")
     return connection
 
 

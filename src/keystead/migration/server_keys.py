@@ -17,7 +17,9 @@ from keystead.migration.source import STRING, Record
 
 SCAN_COUNT = 500
 LOOK_KEYS = 500
-"""So many keys are asked for in one piece."""
+"""So many keys at most are asked for in one piece."""
+LOOK_BYTES = 4 << 20
+"""About so much is to come back for them."""
 NO_KEY, NO_EXPIRY = -2, -1
 DROP_CLIENTS = (b"CLIENT", b"KILL", b"TYPE", b"normal", b"SKIPME", b"yes")
 
@@ -53,6 +55,7 @@ class ServerKeys:
         self._servers = servers
         self.database = database
         """The one that the connections have selected; here it is only noted in records."""
+        self._page_keys = LOOK_KEYS
 
     def count(self) -> int:
         """How many there are; those whose time is up may be counted."""
@@ -60,7 +63,14 @@ class ServerKeys:
 
     def look(self, keys: Sequence[bytes]) -> list[Record | None]:
         """Each key as it is; None: it is not there."""
-        return [record for some in sliced(keys, LOOK_KEYS) for record in self._look(some)]
+        found: list[Record | None] = []
+        while len(found) < len(keys):
+            some = self._look(keys[len(found) : len(found) + self._page_keys])
+            found += some
+            size = sum(len(record.value) for record in some if record is not None)
+            # Values may be large; after such ones fewer are asked for, and slowly more again.
+            self._page_keys = min(LOOK_KEYS, 2 * self._page_keys, max(1, LOOK_BYTES * len(some) // (size + 1)))
+        return found
 
     def _look(self, keys: Sequence[bytes]) -> list[Record | None]:
         replies = self._servers.run([command for key in keys for command in ((b"GET", key), (b"PEXPIRETIME", key))])

@@ -6,6 +6,7 @@ applying them again has the same end.
 
 from __future__ import annotations
 
+import fcntl
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -50,6 +51,16 @@ class StateFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def lock(self) -> None:
+        """Be the only one, until the process ends. OtherMigration when somebody else is."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.path.with_name(self.path.name + ".lock")
+        self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OtherMigration(f"another process is at it: {lock} is locked") from None
 
     def load(self) -> State | None:
         """What is in it; None when it is not there. OtherMigration."""

@@ -1,9 +1,10 @@
 """Makes the golden snapshots beside it, by the `redis-server` that is found first:
-`python tests/migration/replica/golden_snapshots.py redis-7.0`, or whatever it is called.
+`python tests/migration/replica/golden_snapshots.py redis-7.0`, or whatever it is called, and options for the server.
 
 Not run by the tests, which read what it made. The state that a snapshot holds is written beside it, as DUMP and TYPE
 told it, so that no reader of the format has to be believed. Made so far: Redis 6.2.14 (ziplists), Redis 7.0.15
-(listpacks), Valkey 9.1.2 (its own numbering; sets of listpacks, fields that expire).
+(listpacks), Redis 7.4.1 (sets of listpacks, fields that expire), Valkey 9.1.2 (its own numbering),
+and Redis 7.4.1 with modules.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def fill(server: Server) -> None:
     _strings(connection)
     _collections(connection)
     _streams(connection)
+    _modules(connection)
     call(connection, "SELECT", 9)
     call(connection, "SET", "elsewhere", 1)
     call(connection, "SADD", "set", "elsewhere")
@@ -70,6 +72,21 @@ def _collections(connection: SocketConnection) -> None:
         for key in ("hash:small", "hash:large"):
             call(connection, "HSET", key, "mortal", "v", "immortal", "v")
             call(connection, "HPEXPIREAT", key, FAR_MS, "FIELDS", 1, "mortal")
+
+
+def _modules(connection: SocketConnection) -> None:
+    """Of RedisBloom, RedisJSON and RedisTimeSeries, where they are loaded: every kind of piece that a module writes."""
+    commands = [
+        ("BF.ADD", "module:bloom", "member"),
+        ("CMS.INITBYDIM", "module:sketch", 20, 5),
+        ("TOPK.RESERVE", "module:top", 5),
+        ("TDIGEST.CREATE", "module:quantiles"),
+        ("JSON.SET", "module:document", "$", '{"a": [1, 2.5, "x", null]}'),
+        ("TS.ADD", "module:series", 1000, 1.5),
+    ]
+    for command in commands:
+        if has(connection, command[0]):  # type: ignore[arg-type]
+            call(connection, *command)  # type: ignore[arg-type]
 
 
 def _streams(connection: SocketConnection) -> None:
@@ -136,8 +153,8 @@ def make(name: str, *options: str) -> None:
 
 
 if __name__ == "__main__":
-    (name,) = sys.argv[1:]
-    make(name)
+    name, *options = sys.argv[1:]
+    make(name, *options)
     if name == "redis-7.0":
         make(f"{name}-uncompressed-without-checksum", "--rdbcompression", "no", "--rdbchecksum", "no")
         tiny = [f"--{kind}-max-listpack-entries" for kind in ("hash", "zset")] + ["--set-max-intset-entries"]
