@@ -253,9 +253,12 @@ def test_a_killed_node_is_seen_failed_and_healed(page: Page, nodes: Cluster, sho
     expect(happened).to_contain_text(f"{victim.address} is failed.")
     expect(happened).to_contain_text(f"{heir.address} is a primary now.")
     expect(page.get_by_text("Every slot is served")).to_be_visible(timeout=FAILOVER_MS)
+    expect(page.get_by_role("region", name=f"{victim.address}, without slots")).to_contain_text("failed")
+    expect(page.get_by_text("No replica is well")).to_be_visible()
     if shots:
         page.screenshot(path=shots / "cluster-failover-desktop-light.png")
     nodes.restart(victim)
     expect(row).to_contain_text("online", timeout=FAILOVER_MS)
     expect(row).to_contain_text("replica", timeout=FAILOVER_MS)
     expect(happened).to_contain_text(f"{victim.address} is online again.")
+    expect(page.get_by_text("No replica is well")).to_have_count(0)
