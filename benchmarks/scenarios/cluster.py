@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -107,17 +107,18 @@ def _acknowledged(bench: Bench, nodes: DevelopmentCluster) -> Iterator[Figure]:
 
 
 def _shards(bench: Bench) -> Iterator[Figure]:
-    """What more primaries bring: two and three of them beside one."""
-    medians: dict[str, list[list[Sample]]] = {name: [] for name in COMMANDS}
-    for shards in range(1, SHARDS + 1):
-        with _cluster(bench, shards) as nodes, _front_door(bench, nodes, "replicated") as door:
-            for name, command in COMMANDS.items():
-                sides = {name: _benchmark(bench, door, command)}
-                medians[name].append(_in_turns(bench, f"cluster: {name}, {shards} shards", sides)[name])
-    for name, found in medians.items():
-        for shards in range(2, SHARDS + 1):
-            what = f"cluster: {name}, {CLIENTS} clients, {shards} shards, acknowledged by replicas"
-            yield _figure(bench, what, found[shards - 1], found[0], "one shard", None)
+    """What more primaries bring: two and three of them beside one, all up at once so that they can take turns."""
+    with ExitStack() as stack:
+        doors: dict[str, Server] = {}
+        for shards in range(1, SHARDS + 1):
+            nodes = stack.enter_context(_cluster(bench, shards))
+            doors[str(shards)] = stack.enter_context(_front_door(bench, nodes, "replicated"))
+        for name, command in COMMANDS.items():
+            sides = {shards: _benchmark(bench, door, command) for shards, door in doors.items()}
+            samples = _in_turns(bench, f"cluster: {name}, shards", sides)
+            for shards in range(2, SHARDS + 1):
+                what = f"cluster: {name}, {CLIENTS} clients, {shards} shards, acknowledged by replicas"
+                yield _figure(bench, what, samples[str(shards)], samples["1"], "one shard", None)
 
 
 def _figure(bench: Bench, name: str, ours: list[Sample], peer: list[Sample], peer_name: str, aim: Aim | None) -> Figure:
@@ -198,9 +199,7 @@ def _program(bench: Bench, library: str, port: int, command: str, door: Server |
             raise NotMeasured(f"{library} took more than {_LIMIT_S:.0f} s") from None
         except subprocess.CalledProcessError as error:
             raise NotMeasured(f"{library}: {(error.stderr.strip().splitlines() or ['failed'])[-1]}") from None
-        if not done.stdout:
-            raise NotMeasured(f"{library} ended without a word")
-        measured = json.loads(done.stdout)
+        measured = json.loads(done.stdout.splitlines()[-1])  # GLIDE writes its log there too
         commands = measured.pop("commands")
         if door is not None:
             measured["cpu_us"] += (door.cpu_seconds() - cpu) / commands * 1e6

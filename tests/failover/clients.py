@@ -27,6 +27,7 @@ REFUSALS = (b"CLUSTERDOWN", b"TRYAGAIN", b"LOADING", b"MASTERDOWN")
 PROBES_EACH_SECONDS = 0.02
 KEYS_OF_A_KIND = 12
 WRITES: list[Kind] = ["set", "set", "incr", "incr", "incr", "delete", "setnx", "getset"]
+COMES_BACK_SECONDS = 30.0
 ANSWER_SECONDS = 60.0  # a door that does not answer for that long is a wrong answer
 
 
@@ -187,29 +188,36 @@ class Contender(RecordingClient):
 
 
 class Prober(threading.Thread):
-    """Writes one key again and again, to see for how long its slot is without service."""
+    """Reads (GET) or writes (INCR) one key again and again, to see for how long its slot is without that."""
 
-    def __init__(self, address: Address, key: bytes) -> None:
+    def __init__(self, address: Address, command: bytes, key: bytes) -> None:
         super().__init__(daemon=True)
         self.stop = threading.Event()
-        self.acknowledged_at: list[float] = []
-        self._address, self._key = address, key
+        self._address, self._command, self._key = address, command, key
+        self._served_at: list[float] = []
 
     def run(self) -> None:
-        connection = _connected(self._address)
-        while not self.stop.wait(PROBES_EACH_SECONDS):
-            reply = connection.call(b"INCR", self._key)
-            if reply is CLOSED:
+        while not self.stop.is_set():
+            connection = _connected(self._address)
+            try:
+                self._probe(connection)
+            finally:
                 connection.close()
-                connection = _connected(self._address)
-            elif reply.kind == ":":
-                self.acknowledged_at.append(time.monotonic())
-        connection.close()
+
+    def _probe(self, connection: SocketConnection) -> None:
+        """Until the connection ends, or this client."""
+        with contextlib.suppress(ConnectionError):
+            while not self.stop.wait(PROBES_EACH_SECONDS):
+                reply = connection.call(self._command, self._key)
+                if reply is CLOSED:
+                    return
+                if reply.kind != "-":
+                    self._served_at.append(time.monotonic())
 
     def longest_gap_s(self) -> float:
-        """Between two acknowledgements; of the whole time if there are none."""
-        times = self.acknowledged_at
-        return max((later - earlier for earlier, later in itertools.pairwise(times)), default=float("inf"))
+        """Between two replies that were no error."""
+        gaps = (later - earlier for earlier, later in itertools.pairwise(self._served_at))
+        return max(gaps, default=float("inf"))
 
 
 def _is_ok(reply: Reply) -> bool:
@@ -217,6 +225,15 @@ def _is_ok(reply: Reply) -> bool:
 
 
 def _connected(address: Address) -> SocketConnection:
-    connection = SocketConnection(address)
-    connection.socket.settimeout(ANSWER_SECONDS)
-    return connection
+    """A connection; a door that was killed is given the time to come back."""
+    deadline = time.monotonic() + COMES_BACK_SECONDS
+    while True:
+        try:
+            connection = SocketConnection(address)
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            connection.socket.settimeout(ANSWER_SECONDS)
+            return connection

@@ -6,7 +6,8 @@ reads everything:
 * writers, each with keys of its own, know exactly what may be there (see `ledger`): in pipelines, transactions,
   commands whose keys are spread over the shards, large values,
 * contenders for a few keys, through all doors, whose history must be linearizable, what is there in the end included,
-* a prober, who sees for how long the slots of the failed shard are without service.
+* probers, who see for how long the slots of the failed shard are not read, and how long writes are not acknowledged,
+  which also takes a replica for the new primary.
 
     python -m failover.failover_loop --rounds 20 --faults kill        (in tests/; `make failover` does it)
 
@@ -27,6 +28,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
 from clusters import Cluster, running_cluster, slot_of
 from durability.linearizability import Operation, Value, violations
@@ -35,7 +38,7 @@ from failover.clients import Address, Contender, Prober, Writer
 from failover.faults import Fault
 from failover.ledger import Findings, Ledger
 from partitions import ALONE, HOSTS, Network
-from servers import running, start_front_door
+from servers import HttpServer, start_front_door
 from wire import SocketConnection
 
 WRITERS, CONTENDERS, DOORS = 4, 3, 2
@@ -44,9 +47,9 @@ PROBED = b"probed"
 BEFORE_SECONDS, AFTER_SECONDS = 0.5, 0.5
 SETTLES_SECONDS = 30.0
 READ_AT_ONCE = 100
-ENOUGH_ACKNOWLEDGED = 300  # a round, on average: below that a run has proved nothing
-BACK_WITHIN_SECONDS = 2.0  # more than the node timeout; told, and nothing fails for it on a busy machine
+ENOUGH_ACKNOWLEDGED = 200  # a round, on average: below that a run has proved nothing
 NODE_TIMEOUT_MS = 1000
+BACK_WITHIN_SECONDS = NODE_TIMEOUT_MS / 1000 + 2  # told; nothing fails for it, on a machine that others keep busy
 
 
 class Violation(AssertionError):
@@ -67,43 +70,54 @@ class Tally:
     refused: int = 0
     contended: int = 0
     lost: int = 0
-    gaps_s: dict[str, list[float]] = field(default_factory=dict)
-    """By the kind of fault: for how long its slot was without service."""
-    behind_s: dict[str, list[float]] = field(default_factory=dict)
-    """How much longer that was than the cluster itself took."""
+    outages: dict[str, list[Outage]] = field(default_factory=dict)
+    """By the kind of fault."""
 
     def __str__(self) -> str:
-        gaps = ", ".join(
-            f"{name} {_median(gaps):.2f} s (longest {max(gaps):.2f} s, {_median(self.behind_s[name]):.2f} s of it ours)"
-            for name, gaps in self.gaps_s.items()
-        )
-        every = [gap for gaps in self.gaps_s.values() for gap in gaps]
-        limit_s = NODE_TIMEOUT_MS / 1000 + BACK_WITHIN_SECONDS
+        told = "; ".join(_outages(name, outages) for name, outages in self.outages.items())
         return (
             f"{self.rounds} faults, {self.acknowledged} acknowledged writes, {self.lost} of them lost, "
-            f"{self.unknown} of unknown outcome, {self.refused} refused, {self.contended} contended operations; "
-            f"without service: {gaps}; back within {limit_s:.0f} s: "
-            f"{sum(gap <= limit_s for gap in every)} of {len(every)}"
+            f"{self.unknown} of unknown outcome, {self.refused} refused, {self.contended} contended operations. "
+            f"Seconds without service, median (longest): {told}"
         )
+
+
+class Outage(NamedTuple):
+    """For how long the slot that a fault struck was not read, its writes not acknowledged, and served by nobody."""
+
+    reads_s: float
+    writes_s: float
+    cluster_s: float
+
+
+def _outages(name: str, outages: list[Outage]) -> str:
+    reads, writes, cluster = (f"{median(figures):.2f} ({max(figures):.2f})" for figures in zip(*outages, strict=True))
+    in_time = sum(outage.reads_s <= BACK_WITHIN_SECONDS for outage in outages)
+    took = f", of which the cluster took {cluster}" if any(outage.cluster_s for outage in outages) else ""
+    return f"{name}: reads {reads}{took}, writes {writes}, {in_time} of {len(outages)} within {BACK_WITHIN_SECONDS:g}"
+
+
+class Load(NamedTuple):
+    """What writers do: the bytes of a value, how many moves they send at a time at the most. With `async` losses are
+    counted rather than refused: nothing was promised.
+    """
+
+    size: int = 100
+    deepest: int = 16
+    acknowledge: str = "replicated"
+
+    @property
+    def is_lossy(self) -> bool:
+        return self.acknowledge == "async"
 
 
 class FailoverLoop:
-    """One run on a cluster that serves, through the doors that are given. `lossy` counts losses and goes on."""
+    """One run on a cluster that serves, through the doors that are given."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        doors: Sequence[Address],
-        seed: int,
-        *,
-        size: int,
-        deepest: int = 16,
-        lossy: bool = False,
-    ) -> None:
+    def __init__(self, cluster: Cluster, doors: Sequence[Address], seed: int, load: Load) -> None:
         self.tally = Tally()
-        self._deepest = deepest
-        self._cluster, self._doors, self._seed, self._lossy = cluster, doors, seed, lossy
-        self._ledgers = [Ledger(f"writer{number}", size) for number in range(WRITERS)]
+        self._cluster, self._doors, self._seed, self._load = cluster, doors, seed, load
+        self._ledgers = [Ledger(f"writer{number}", load.size) for number in range(WRITERS)]
         self._contended: dict[bytes, Value] = dict.fromkeys(CONTENDED)
 
     def run(self, plan: Sequence[tuple[str, Fault]], report: Callable[[str], None] | None = None) -> Tally:
@@ -119,15 +133,16 @@ class FailoverLoop:
     def _round(self, number: int, name: str, fault: Fault, rng: random.Random) -> None:
         doors = itertools.cycle(self._doors)
         writers = [
-            Writer(next(doors), ledger, _seeded(rng), self._deepest, lossy=self._lossy) for ledger in self._ledgers
+            Writer(next(doors), ledger, _seeded(rng), self._load.deepest, lossy=self._load.is_lossy)
+            for ledger in self._ledgers
         ]
         base = (number + 1) * 10_000_000_000
         contenders = [
             Contender(next(doors), CONTENDED, _seeded(rng), base + n * 1_000_000_000) for n in range(CONTENDERS)
         ]
-        prober = Prober(next(doors), PROBED)
+        reads, writes = (Prober(next(doors), command, PROBED) for command in (b"GET", b"INCR"))
         before = sum(ledger.acknowledged for ledger in self._ledgers)
-        with _at_work([*writers, *contenders, prober]):
+        with _at_work([*writers, *contenders, reads, writes]):
             time.sleep(BEFORE_SECONDS)
             cluster_took_s = fault(self._cluster, slot_of(PROBED), rng)
             time.sleep(AFTER_SECONDS)
@@ -137,9 +152,8 @@ class FailoverLoop:
         tally.unknown += sum(writer.unknown for writer in writers)
         tally.refused += sum(writer.refused for writer in writers)
         tally.contended += sum(len(contender.history) for contender in contenders)
-        gap_s = prober.longest_gap_s()
-        tally.gaps_s.setdefault(name, []).append(gap_s)
-        tally.behind_s.setdefault(name, []).append(gap_s - cluster_took_s)
+        outage = Outage(reads.longest_gap_s(), writes.longest_gap_s(), cluster_took_s)
+        tally.outages.setdefault(name, []).append(outage)
         errors = [client.error for client in (*writers, *contenders) if client.error]
         self._check(number, name, errors, [operation for contender in contenders for operation in contender.history])
 
@@ -155,7 +169,7 @@ class FailoverLoop:
             connection.close()
         self.tally.lost += findings.lost
         wrong = [*errors, *findings.wrong]
-        if not self._lossy:
+        if not self._load.is_lossy:
             wrong += [f"{findings.lost} acknowledged writes lost"] if findings.lost else []
             wrong += violations([*history, *found], self._contended)
         self._contended = {operation.key: operation.result for operation in found}
@@ -174,10 +188,6 @@ def _at_work(crew: Sequence[Writer | Contender | Prober]) -> Iterator[None]:
             client.stop.set()
         for client in crew:
             client.join()
-
-
-def _median(figures: list[float]) -> float:
-    return sorted(figures)[len(figures) // 2]
 
 
 def _seeded(rng: random.Random) -> random.Random:
@@ -204,21 +214,26 @@ def _contended(connection: SocketConnection, key: bytes) -> Operation:
 
 
 @contextlib.contextmanager
-def front_doors(cluster: Cluster, directory: Path, *options: str, count: int = DOORS) -> Iterator[list[Address]]:
-    """So many Keysteads in front of one cluster, for a block."""
-    with contextlib.ExitStack() as stack:
-        servers = [
-            stack.enter_context(running(start_front_door(cluster.addresses, directory / f"door{number}", *options)))
-            for number in range(count)
-        ]
-        yield [server.address for server in servers]
+def front_doors(cluster: Cluster, directory: Path, *options: str) -> Iterator[list[HttpServer]]:
+    """Keysteads in front of one cluster, for a block. One that was started again takes its place in the list."""
+    doors: list[HttpServer] = []
+    try:
+        for number in range(DOORS):  # one by one: those that were started are stopped, whatever the next one does
+            doors.append(start_front_door(cluster.addresses, directory / f"door{number}", *options))  # noqa: PERF401
+        yield doors
+    finally:
+        for door in doors:
+            door.kill()
 
 
-def plan(names: Sequence[str], rounds: int, network: Network | None) -> list[tuple[str, Fault]]:
+def plan(
+    names: Sequence[str], rounds: int, doors: list[HttpServer], network: Network | None
+) -> list[tuple[str, Fault]]:
     """The faults named, over and over."""
     known: dict[str, Fault] = {
         "kill": faults.kill,
         "kill-ahead": faults.kill_ahead,
+        "kill-door": faults.kill_door(doors),
         "pause": faults.pause,
         "stall": faults.stall,
         "lose-replica": faults.lose_replica,
@@ -237,6 +252,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--faults", default="kill", help="comma-separated, taken in turn: kill, pause, stall, …")
     parser.add_argument("--size", type=int, default=100, help="bytes a value")
+    parser.add_argument("--replicas", type=int, default=1, help="of each primary")
     parser.add_argument("--deepest", type=int, default=16, help="moves a writer sends at a time, at the most")
     parser.add_argument("--acknowledge", default="replicated", choices=("replicated", "async"))
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
@@ -248,33 +264,26 @@ def main(arguments: list[str] | None = None) -> int:
         os.execvp(command[0], command)
     print(f"seed {options.seed}", flush=True)
     try:
-        print(run(names, options.rounds, options.seed, options.acknowledge, options.size, options.deepest))
+        load = Load(options.size, options.deepest, options.acknowledge)
+        print(run(names, options.rounds, options.seed, load, options.replicas))
     except (Violation, TooLittleWork) as wrong:
         print(f"{type(wrong).__name__}: {wrong}", file=sys.stderr)
         return 1
     return 0
 
 
-def run(
-    names: Sequence[str],
-    rounds: int,
-    seed: int,
-    acknowledge: str = "replicated",
-    size: int = 100,
-    deepest: int = 16,
-) -> Tally:
+def run(names: Sequence[str], rounds: int, seed: int, load: Load = Load(), replicas: int = 1) -> Tally:  # noqa: B008  # a value
     """A cluster and its doors for one run."""
     network = Network() if {"cut", "cut-off"} & set(names) else None
     place = {"launch": network.launch, "hosts": HOSTS} if network else {}
     with tempfile.TemporaryDirectory() as directory:
         where = Path(directory)
         with (
-            running_cluster(where / "nodes", node_timeout_ms=NODE_TIMEOUT_MS, **place) as cluster,
-            front_doors(cluster, where, "--cluster-acknowledge", acknowledge) as doors,
+            running_cluster(where / "nodes", replicas=replicas, node_timeout_ms=NODE_TIMEOUT_MS, **place) as cluster,
+            front_doors(cluster, where, "--cluster-acknowledge", load.acknowledge) as doors,
         ):
-            lossy = acknowledge == "async"
-            loop = FailoverLoop(cluster, doors, seed, size=size, deepest=deepest, lossy=lossy)
-            return loop.run(plan(names, rounds, network), lambda line: print(line, flush=True))
+            loop = FailoverLoop(cluster, [door.address for door in doors], seed, load)
+            return loop.run(plan(names, rounds, doors, network), lambda line: print(line, flush=True))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from clusters import SLOTS, Cluster
 from partitions import HERE, Network
+from servers import HttpServer, start_again
 
 if TYPE_CHECKING:
     from keystead.cluster.development_node import DevelopmentNode
@@ -32,7 +33,7 @@ def kill(cluster: Cluster, slot: int, rng: random.Random) -> float:
     victim.kill()
     cluster.await_failover(slot, victim)
     took_s = time.monotonic() - struck_at
-    time.sleep(rng.uniform(0.0, 0.5))
+    time.sleep(rng.choice((0.0, 0.0, 0.5)))
     cluster.restart(victim)
     cluster.await_well()
     return took_s
@@ -63,7 +64,7 @@ def pause(cluster: Cluster, slot: int, rng: random.Random) -> float:
     victim.pause()
     cluster.await_failover(slot, victim)
     took_s = time.monotonic() - struck_at
-    time.sleep(rng.uniform(0.0, 1.0))
+    time.sleep(rng.choice((0.0, 0.0, 1.0)))
     victim.resume()
     cluster.await_well()
     return took_s
@@ -80,11 +81,13 @@ def stall(cluster: Cluster, slot: int, rng: random.Random) -> float:
 
 
 def lose_replica(cluster: Cluster, slot: int, rng: random.Random) -> float:
-    """SIGKILL of the only replica: the primary serves, but nobody can confirm its writes until it is back."""
-    (replica,) = cluster.replicas_of(cluster.primary_of(slot))
-    replica.kill()
+    """SIGKILL of every replica: the primary serves, but nobody can confirm its writes until one is back."""
+    replicas = cluster.replicas_of(cluster.primary_of(slot))
+    for replica in replicas:
+        replica.kill()
     time.sleep(rng.uniform(0.5, 1.5))
-    cluster.restart(replica)
+    for replica in replicas:
+        cluster.restart(replica)
     cluster.await_well()
     return 0.0
 
@@ -120,6 +123,19 @@ def cut_off(network: Network, *, clients_too: bool) -> Fault:
         return took_s
 
     return cut
+
+
+def kill_door(doors: list[HttpServer]) -> Fault:
+    """SIGKILL of a front door, which is then started again on its ports. What was on its way is of unknown outcome."""
+
+    def kill_one(_: Cluster, __: int, rng: random.Random) -> float:
+        number = rng.randrange(len(doors))
+        doors[number].kill()
+        time.sleep(rng.uniform(0.0, 0.5))
+        doors[number] = start_again(doors[number])
+        return 0.0
+
+    return kill_one
 
 
 def _await_failover_elsewhere(cluster: Cluster, slot: int, victim: DevelopmentNode) -> None:

@@ -26,6 +26,8 @@ LARGE_REPLY_BYTES: Final = 64 * 1024
 """A link in the middle of a longer reply gets no other requests while there is another link."""
 _MINUS: Final = ord("-")
 CLIENT_NAME: Final = b"keystead"
+_MAYBE_PLAIN: Final = "; does it speak TLS?"
+_MAYBE_ENCRYPTED: Final = " instead of answering; it may expect TLS"
 
 
 class Owner(Protocol):
@@ -96,15 +98,14 @@ class Link(asyncio.Protocol):
                 await self._loop.create_connection(
                     lambda: self, host, port, ssl=encrypted, server_hostname=host if encrypted else None
                 )
-        except TimeoutError:
-            in_tls = " over TLS; does it speak that?" if encrypted else ""
-            self._give_up(f"no connection within {self._options.connect_timeout_s:g} s{in_tls}")
         except ssl.SSLCertVerificationError as error:
             self._give_up(f"its certificate is not accepted: {error.verify_message}")
-        except ssl.SSLError as error:
-            self._give_up(f"the TLS handshake failed, does it speak TLS? ({error.reason or error})")
+        except TimeoutError:
+            self._give_up(
+                f"no connection within {self._options.connect_timeout_s:g} s{_MAYBE_PLAIN if encrypted else ''}"
+            )
         except (OSError, UnicodeError) as error:  # the latter for what is no host name
-            self._give_up(_in_words(error) + ("; does it speak TLS?" if encrypted and self._transport is None else ""))
+            self._give_up(f"{_in_words(error)}{_MAYBE_PLAIN if isinstance(error, ssl.SSLError) else ''}")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -139,11 +140,9 @@ class Link(asyncio.Protocol):
             self.close("it sent more replies than it was asked for")
 
     def connection_lost(self, error: Exception | None) -> None:
-        said = "it closed the connection" if error is None else _in_words(error)
-        if not self.is_ready:
-            wanted = "a client's certificate" if self._options.ssl else "TLS"
-            said += f" instead of answering; it may expect {wanted}"
-        self._give_up(said)
+        reason = "it closed the connection" if error is None else _in_words(error)
+        unanswered = not self.is_ready and self._options.ssl is None
+        self._give_up(reason + (_MAYBE_ENCRYPTED if unanswered else ""))
 
     def _give_up(self, reason: str) -> None:
         if not self.is_lost:

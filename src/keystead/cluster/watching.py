@@ -78,8 +78,7 @@ class Watch:
     async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
         for link in self._links.values():
             link.close("closed")
 
@@ -87,7 +86,8 @@ class Watch:
         while True:
             interval = TROUBLED_INTERVAL_S if self.in_trouble() or not self.status.ready else INTERVAL_S
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), interval)
+                async with asyncio.timeout(interval):  # wait_for would swallow a cancellation now and then
+                    await self._wake.wait()
                 await asyncio.sleep(LEAST_INTERVAL_S)  # much trouble at once is one
             self._wake.clear()
             await self._look()

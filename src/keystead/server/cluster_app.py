@@ -119,13 +119,13 @@ class ClusterApp(Process):
             await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 starting.result()
-            return not self._stop.is_set()
-        except BaseException:
-            await self._client.close()
-            raise
         finally:
             starting.cancel()
             stopping.cancel()
+        if self._stop.is_set():
+            await self._client.close()
+            return False
+        return True
 
     def _compose(self) -> None:
         executor = ClusterExecutor(

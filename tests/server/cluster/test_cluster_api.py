@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from front_doors import start_front_door, until
 from http_client import HttpConnection
+from schema_checks import CHECKS, found_by_schemathesis
 from servers import running
 
 if TYPE_CHECKING:
@@ -184,3 +185,16 @@ def test_hostile_input_is_refused_and_harms_nobody(door: HttpServer, request_byt
     http = HttpConnection(door.http_address)
     assert http.ask("GET", "/readyz").status == 200
     http.close()
+
+
+def test_every_answer_is_documented(cluster: Cluster, tmp_path: Path) -> None:
+    """By schemathesis. A status of the server's side is documented here (501), so only others are errors."""
+    with running(start_front_door(tmp_path / "door", cluster.addresses)) as door:
+        assert found_by_schemathesis(door, tmp_path, checks=CHECKS) == ""
+        assert "Traceback" not in door.log.read_text()
+
+
+def test_a_command_may_name_the_one_database(http: HttpConnection) -> None:
+    assert http.ask("POST", "/v1/commands", {"command": ["GET", "k"], "db": 0}).status == 200
+    for number in (1, 15, 16, -1):
+        assert http.ask("POST", "/v1/commands", {"command": ["GET", "k"], "db": number}).status == 400

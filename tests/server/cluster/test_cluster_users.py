@@ -121,6 +121,17 @@ def test_users_survive_a_restart_and_are_those_that_the_command_line_makes(
             client.close()
 
 
+def test_a_directory_is_made_when_there_are_users_to_keep_and_not_before(cluster: Cluster, tmp_path: Path) -> None:
+    directory = tmp_path / "kept"
+    options = ("--aclfile", str(directory / "users.acl"))
+    with running(start_front_door(tmp_path / "door", cluster.addresses, *options)) as door:
+        assert not directory.exists()
+        client = redis_py.Redis(port=door.port)
+        client.execute_command("ACL", "SETUSER", "ada", "on", ">ada-pass", "+@read", "~*")
+        client.close()
+    assert "ada" in (directory / "users.acl").read_text()
+
+
 def _file(folder: Path) -> str:
     path = folder / "password"
     path.write_text("ada-pass\n")

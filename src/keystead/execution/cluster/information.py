@@ -207,7 +207,7 @@ def ask_primaries(executor: ClusterExecutor, done: Callable[[Said], None], *argu
 
     timer = executor.call_later(PATIENCE_S if waiting else 0.0, give_up)
     data = packed([b"INFO", *arguments])
-    requests += [Request(node_id, data, partial(told, node_id)) for node_id in waiting]
+    requests += [Request(node_id, data, partial(told, node_id)) for node_id in sorted(waiting)]
     executor.outgoing += requests
 
 

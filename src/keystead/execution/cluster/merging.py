@@ -16,6 +16,7 @@ from keystead.resp.reading import parts_of
 Merge: TypeAlias = Callable[[Sequence[bytes]], bytes]
 """Replies, none of which is an error, to one."""
 
+_ARRAY_OF_ONE: Final = b"*1\r\n"
 UNKNOWN: Final = b"-UNKNOWNOUTCOME"
 
 
@@ -64,6 +65,9 @@ def in_places(places: Sequence[Sequence[int]]) -> Merge:
     def put(replies: Sequence[bytes]) -> bytes:
         found = [b""] * count
         for reply, wanted in zip(replies, places, strict=True):
+            if len(wanted) == 1:
+                found[wanted[0]] = reply[len(_ARRAY_OF_ONE) :]
+                continue
             for place, element in zip(wanted, parts_of(reply), strict=True):
                 found[place] = element
         return b"*%d\r\n%b" % (count, b"".join(found))

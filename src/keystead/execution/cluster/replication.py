@@ -59,13 +59,14 @@ class _Wait:
         self._targets: dict[str, int] = {}
         self._reached = _known(executor)
         self._timers: list[Timer] = []
+        self._ended = False
         self.promise = Promise(self._stop, lambda: resp.integer(self._reached))
         if timeout_ms:
             self._timers.append(executor.call_later(timeout_ms / 1000, self._end))
         ask_primaries(executor, self._look, b"replication")
 
     def _look(self, said: Said) -> None:
-        if self.promise.is_resolved:
+        if self._ended:
             return
         offsets = {node: int(fields.get("master_repl_offset", 0)) for node, fields in said.items()}
         if not self._targets:
@@ -78,7 +79,7 @@ class _Wait:
             self._timers.append(self._executor.call_later(ASK_AGAIN_S, self._ask_again))
 
     def _ask_again(self) -> None:
-        if not self.promise.is_resolved:
+        if not self._ended:
             ask_primaries(self._executor, self._look, b"replication")
             self._executor.post(self._session)
 
@@ -87,6 +88,7 @@ class _Wait:
         self.promise.resolve(resp.integer(self._reached))
 
     def _stop(self) -> None:
+        self._ended = True
         for timer in self._timers:
             timer.cancel()
 
