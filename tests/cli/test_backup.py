@@ -17,6 +17,7 @@ import pytest
 from cli.stores import content, fill, flip, keystead
 from keystead.backup.folder import Folder
 from keystead.backup.repository import Repository
+from keystead.cli import backup
 from keystead.engine.files import Directory
 from keystead.engine.remembered import remembered
 from servers import Server, running, start_keystead
@@ -77,6 +78,32 @@ def test_the_directory_remembers_where_its_backups_are(tmp_path: Path) -> None:
     assert keystead("check", "--dir", tmp_path / "store").status == 0
     fill(tmp_path / "store", 1, first=3)
     assert remembered(Directory(str(tmp_path / "store"))) == known, "a start leaves it alone"
+
+
+def test_a_place_is_remembered_before_anything_is_copied_to_it(tmp_path: Path) -> None:
+    """Else KS.FORGET, asked meanwhile or after a backup that failed half way, would not name it."""
+    store = tmp_path / "store"
+    fill(store, 30)
+    keystead("compact", "--dir", store)
+    fill(store, 30, first=30)
+    flip(max(store.glob("checkpoint-*")), 200)
+    run = keystead("backup", tmp_path / "away", "--dir", store)
+    assert run.status == 65, run.output
+    assert [(each.place, each.sequence) for each in remembered(Directory(str(store)))] == [(str(tmp_path / "away"), 0)]
+
+
+def test_a_place_is_remembered_before_anything_is_shipped_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path / "store", 3)
+    known: list[tuple[str, int]] = []
+
+    def shipped_nothing(*_: object) -> None:
+        known.extend((each.place, each.sequence) for each in remembered(Directory(str(tmp_path / "store"))))
+
+    monkeypatch.setattr(backup, "follow", shipped_nothing)
+    assert backup.run_backup([str(tmp_path / "away"), "--dir", str(tmp_path / "store"), "--follow"]) == 0
+    assert known == [(str(tmp_path / "away"), 0)]
 
 
 def test_hard_links_are_made_when_asked_and_said_to_be_no_backup(tmp_path: Path) -> None:

@@ -62,6 +62,25 @@ def test_damage_is_named_by_file_and_byte_and_nothing_is_changed(store: Path) ->
     assert files(store) == before
 
 
+def test_a_damaged_index_is_named_and_is_no_damage_to_the_store(store: Path) -> None:
+    first, second, *_ = sorted(store.glob("segment-*.idx"))
+    whole = first.read_bytes()
+    flip(first, 70)
+    second.unlink()  # what is missing is not damaged
+    before = files(store)
+    run = keystead("check", "--dir", store)
+    assert (run.status, run.errors) == (0, "")
+    assert f"DAMAGED  {first}: an index, which nobody uses as it is; nothing is lost\n" in run.output
+    assert str(second) not in run.output
+    assert "every checksum is right" not in run.output
+    assert files(store) == before
+    run = keystead("check", "--repair", "--dir", store)
+    assert run.status == 0
+    assert f"DAMAGED  {first}: an index\nrepaired: it was built again from its segment" in run.output
+    assert first.read_bytes() == whole
+    assert keystead("check", "--dir", store).output.endswith("\nevery checksum is right\n")
+
+
 def test_a_damaged_checkpoint_costs_nothing(store: Path) -> None:
     flip(newest(store, "checkpoint-*.ckp"), 100)
     run = keystead("check", "--repair", "--dir", store)

@@ -109,7 +109,8 @@ def test_a_server_of_another_directory_is_not_asked(server: Server, tmp_path: Pa
     [
         (["undo"], 2, "required: SEQUENCE"),
         (["undo", "first"], 2, "invalid int value"),
-        (["undo", "-1"], 2, "not below zero"),
+        (["undo", "-1"], 2, "there is no transaction -1: the first one is 1"),
+        (["undo", "0"], 2, "there is no transaction 0: the first one is 1"),
         (["undo", "1", "--conflicts", "ask"], 2, "invalid choice"),
         (["undo", "99"], 1, "that has not happened: the last transaction is 1"),
         (["undo", "1", "--dir", "nowhere"], 73, "no such directory"),

@@ -85,6 +85,9 @@ def test_what_cannot_be_undone_is_refused(db: Store[str, str]) -> None:
         db.undo(gone)
     with pytest.raises(keystead.MomentRefused, match="has not happened"):
         db.undo(10**9)
+    for number in (0, -1):
+        with pytest.raises(keystead.MomentRefused, match=f"there is no transaction {number}: the first one is 1"):
+            db.undo(number)
     with pytest.raises(ValueError, match="conflicts must be"):
         db.undo(gone, conflicts="ask")  # type: ignore[arg-type]
 

@@ -121,11 +121,11 @@ def test_while_the_index_takes_in_many_changes_it_is_waited_for(store: Store) ->
     index = store.engine.databases[0].keyspace.index
     assert index is not None
     keys = [b"z:%d" % i for i in range(5000)]
-    index.change_many(keys, present=True)  # as another deletion or an undo does
+    index.change_many(dict.fromkeys(keys, True))  # as another deletion or an undo does
     assert not index.ready
     for _ in range(10):
         next(steps)  # it does not take what it is told of for all there is
-    index.change_many(keys, present=False)
+    index.change_many(dict.fromkeys(keys, False))
     while not index.ready:
         index.merge()
     assert done(steps).keys == 40

@@ -150,13 +150,13 @@ class OrderedKeys(RuleBasedStateMachine):
 
     @rule(keys=st.sets(KEYS, max_size=30))
     def add_at_once(self, keys: set[bytes]) -> None:
-        self.index.change_many(keys, present=True)
+        self.index.change_many(dict.fromkeys(keys, True))
         self.model |= keys
 
     @rule(prefix=PREFIXES)
     def discard_at_once(self, prefix: bytes) -> None:
         keys = {key for key in self.model if key.startswith(prefix)}
-        self.index.change_many(keys, present=False)
+        self.index.change_many(dict.fromkeys(keys, False))
         self.model -= keys
 
     @precondition(lambda self: self.index.is_behind)
@@ -213,7 +213,7 @@ TestOrderedKeys.settings = settings(max_examples=150, stateful_step_count=40)
 def test_a_key_that_came_among_many_and_went_again_is_not_listed() -> None:
     """Its removal was merged before the list that it came in was, and the list then had the last word."""
     index = built([])
-    index.change_many([b"back"], present=True)
+    index.change_many(dict.fromkeys([b"back"], True))
     for number in range(PENDING_KEYS - 1):
         index.add(b"key:%d" % number)
     index.discard(b"back")
@@ -225,8 +225,8 @@ def test_a_key_that_came_among_many_and_went_again_is_not_listed() -> None:
 
 def test_many_keys_at_once_are_taken_in_by_slices_while_questions_wait() -> None:
     index = built([b"key:%06d" % number for number in range(0, 20_000, 2)])
-    index.change_many([b"key:%06d" % number for number in range(20_000)], present=True)
-    index.change_many([b"key:%06d" % number for number in range(5_000)], present=False)
+    index.change_many(dict.fromkeys([b"key:%06d" % number for number in range(20_000)], True))
+    index.change_many(dict.fromkeys([b"key:%06d" % number for number in range(5_000)], False))
     assert not index.ready
     steps = 0
     while index.is_behind:
@@ -240,8 +240,8 @@ def test_many_keys_may_come_while_the_index_is_built() -> None:
     index = KeyIndex()
     steps = index.build(iter([[b"a", b"b"], [b"c"]]))
     next(steps)
-    index.change_many([b"b", b"d"], present=True)
-    index.change_many([b"a"], present=False)
+    index.change_many(dict.fromkeys([b"b", b"d"], True))
+    index.change_many(dict.fromkeys([b"a"], False))
     index.add(b"a")
     for _ in steps:
         pass

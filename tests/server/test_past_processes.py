@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from keystead.server.past import LULL_S
 from servers import Server, running, start_keystead
 from wire import encode
 
@@ -58,15 +59,15 @@ def values(reply: Reply) -> list[bytes | None]:
     return [change["value"] for change in plain(reply)]
 
 
-def processes(server: Server) -> list[int]:
-    """Of those that read the past for the server."""
+def processes(server: Server, purpose: str = "") -> list[int]:
+    """Of those that read the past for the server, quick or long."""
     found = subprocess.run(
         ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(server.process.pid)],
         capture_output=True,
         text=True,
         check=False,
     ).stdout
-    return [int(line.split()[0]) for line in found.splitlines() if PROCESS in line]
+    return [int(line.split()[0]) for line in found.splitlines() if PROCESS in line and line.endswith(purpose)]
 
 
 def ended(pid: int) -> bool:
@@ -121,25 +122,36 @@ def test_many_clients_ask_at_once(server: Server) -> None:
     assert len(processes(server)) == 2
 
 
-def test_no_process_runs_before_the_first_question(server: Server, redis: SocketConnection) -> None:
-    redis.call("SET", "k", "v")
-    assert processes(server) == []
-    redis.call("KS.HISTORY", "k")
-    assert len(processes(server)) == 1
+def test_a_process_is_there_before_the_first_question(server: Server) -> None:
+    """And only the one that answers at once."""
+    while not processes(server):
+        time.sleep(0.02)
+    assert processes(server) == processes(server, "quick")
+
+
+def test_no_process_waits_where_nothing_is_kept(tmp_path: Path) -> None:
+    with running(start_keystead(tmp_path / "data", "--history-max-age", "0")) as server:
+        time.sleep(2 * LULL_S)
+        assert processes(server) == []
+        redis = server.connect()
+        redis.call("CONFIG", "SET", "history-max-age", "1h")
+        while not processes(server, "quick"):
+            time.sleep(0.02)
+        redis.close()
 
 
 def test_the_process_stays_for_the_next_question(server: Server, redis: SocketConnection) -> None:
     redis.call("KS.HISTORY", "k")
-    first = processes(server)
+    first = processes(server, "quick")
     redis.call("KS.HISTORY", "k")
-    assert processes(server) == first
+    assert processes(server, "quick") == first
 
 
 def test_a_killed_process_is_followed_by_another(server: Server, redis: SocketConnection) -> None:
     redis.call("HELLO", "3")
     redis.call("SET", "k", "v")
     redis.call("KS.HISTORY", "k")
-    (pid,) = processes(server)
+    (pid,) = processes(server, "quick")
     os.kill(pid, signal.SIGKILL)
     wait_until_ended(pid)
     while (reply := redis.call("KS.HISTORY", "k")).kind == "-":
@@ -149,7 +161,7 @@ def test_a_killed_process_is_followed_by_another(server: Server, redis: SocketCo
 
 def test_who_waits_for_a_process_that_is_killed_is_told(server: Server, redis: SocketConnection) -> None:
     redis.call("KS.HISTORY", "k")
-    (pid,) = processes(server)
+    (pid,) = processes(server, "quick")
     os.kill(pid, signal.SIGSTOP)
     send_all(redis, ["KS.HISTORY", "k"])
     other = server.connect()
@@ -163,7 +175,7 @@ def test_a_quick_question_does_not_wait_behind_a_long_one(server: Server, redis:
     redis.call("HELLO", "3")
     redis.call("SET", "k", "v")
     redis.call("KS.LOG")
-    (long,) = processes(server)
+    (long,) = processes(server, "long")
     os.kill(long, signal.SIGSTOP)
     other = server.connect()
     send_all(other, ["KS.DIFF", "0", "now"])
@@ -175,7 +187,7 @@ def test_a_quick_question_does_not_wait_behind_a_long_one(server: Server, redis:
 
 def test_a_client_that_leaves_calls_its_question_off(server: Server, redis: SocketConnection) -> None:
     redis.call("KS.LOG")
-    (long,) = processes(server)
+    (long,) = processes(server, "long")
     os.kill(long, signal.SIGSTOP)
     for _ in range(5):
         other = server.connect()
@@ -202,7 +214,7 @@ def test_a_stopped_server_ends_its_processes(server: Server, redis: SocketConnec
 
 def test_a_killed_server_leaves_no_process(server: Server, redis: SocketConnection) -> None:
     redis.call("KS.HISTORY", "k")
-    (pid,) = processes(server)
+    (pid,) = processes(server, "quick")
     server.kill()
     wait_until_ended(pid)
 

@@ -98,6 +98,25 @@ def test_there_is_no_transaction_to_undo_before_the_first(redis: SocketConnectio
     assert redis.call("KS.UNDO", "0").value == b"ERR there is no transaction 0: the first one is 1"
 
 
+def test_who_may_not_change_every_key_of_a_transaction_undoes_none_of_it(
+    redis: SocketConnection, server: Server
+) -> None:
+    """Also when the one that he may not is the last of many."""
+    redis.call("ACL", "SETUSER", "bob", "on", ">pw", "~app:*", "+@all")
+    sequence = deleted(redis)
+    redis.call("MSET", *(word for key in [*KEYS, "secret"] for word in (key, "v")))
+    redis.call("DEL", *KEYS, "secret")
+    both = last_change(redis, "secret")
+    bob = server.connect()
+    bob.call("AUTH", "bob", "pw")
+    for how in ("REFUSE", "LIST", "SKIP", "FORCE"):
+        assert bob.call("KS.UNDO", both, how).value.startswith(b"NOPERM"), how
+    assert redis.call("EXISTS", "secret", *KEYS).value == 0
+    assert told(bob.call("KS.UNDO", sequence, "FORCE"))["restored"] == len(KEYS)
+    bob.close()
+    assert told(redis.call("KS.UNDO", both, "FORCE"))["restored"] == len(KEYS) + 1
+
+
 def test_a_swap_is_undone_by_those_alone_who_may_flush_both_databases(redis: SocketConnection, server: Server) -> None:
     redis.call("SET", "k", "here")
     redis.call("SWAPDB", "0", "5")

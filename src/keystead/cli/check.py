@@ -13,6 +13,7 @@ from keystead.engine import manifest as manifests
 from keystead.engine.checking import CheckedGeneration, check
 from keystead.engine.engine import Engine
 from keystead.engine.files import Directory
+from keystead.engine.history.indexing import build_missing
 from keystead.engine.manifest import Manifest
 from keystead.engine.repair import mended_manifest, repair
 from keystead.errors import DamagedData, KeysteadError
@@ -37,10 +38,18 @@ def run_check(arguments: list[str]) -> int:
         while options.repair and _damage(found):
             _repair(store, found)
             found = _check(store)
+        if options.repair and _bad_indexes(found):
+            _rebuild_indexes(store, found)
+    if not options.repair:
+        for file in _bad_indexes(found):
+            print(f"DAMAGED  {file}: an index, which nobody uses as it is; nothing is lost")
     if damage := _damage(found):
         _name(damage)
         print("Nothing was changed. Copy the directory before anything else; then: keystead check --repair")
         return DamagedData.exit_code
+    if not options.repair and _bad_indexes(found):
+        print("Every other checksum is right. An index is built again by the next start, or by keystead check --repair")
+        return 0
     if options.repair:
         Engine.open(str(path)).close()  # cuts a torn tail off, and proves that the store starts
     print("every checksum is right")
@@ -68,6 +77,16 @@ def _repair(store: LockedStore, found: list[CheckedGeneration]) -> None:
     _name(_damage(found))
     for sentence in repair(store.directory, store.manifest, found):
         print(f"repaired: {sentence}")
+
+
+def _bad_indexes(found: list[CheckedGeneration]) -> list[str]:
+    return [file for checked in found for file in checked.bad_indexes]
+
+
+def _rebuild_indexes(store: LockedStore, found: list[CheckedGeneration]) -> None:
+    build_missing(store.directory, verify=True)
+    for file in _bad_indexes(found):
+        print(f"DAMAGED  {file}: an index\nrepaired: it was built again from its segment; nothing is lost")
 
 
 def _mend(directory: Directory, error: KeysteadError) -> Manifest:

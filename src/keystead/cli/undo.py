@@ -75,8 +75,8 @@ def run_undo(arguments: list[str]) -> int:
         help="undo nothing, leave those keys alone, or put them back too [refuse]",
     )
     parsed, settings = line.parse(arguments)
-    if parsed.sequence < 0:
-        raise UsageError("the number of a transaction is not below zero")
+    if parsed.sequence < 1:
+        raise UsageError(f"there is no transaction {parsed.sequence}: the first one is 1")
     try:
         undone = _done(
             settings,

@@ -5,7 +5,8 @@ has everything the client has done before, and nothing that is not durable. None
 cannot wait.
 
 A reply has so many items and no more than a few megabytes of values, and says where to go on. A user who may not read
-every key is shown those that he may read; a place to go on at never names another.
+every key is shown those that he may read; a place to go on at never names another. What is looked for in the log may be
+rare in it: a reply then ends early, even empty.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ Done: TypeAlias = Callable[[bytes | CommandError], None]
 
 DEFAULT_COUNT: Final = 100
 MOST_COUNT: Final = 1_000
+MOST_ANSWERS: Final = 10
+"""So many answers become one reply at most. One is of `MOST_COUNT` items, or of what was found in half a second."""
 
 history_command = partial(
     command,
@@ -221,7 +224,7 @@ def ks_deleted(
     def reply(answer: Gone, items: list[Removed], following: object) -> object:
         place = following
         if isinstance(following, Behind):
-            place = b"%d:%b" % following
+            place = b"%d:%d" % following
         elif isinstance(following, int):
             place = b"%d" % following
         return {b"keys": list(map(_removed, items)), b"next": place}
@@ -320,6 +323,7 @@ class _Gathering:
         self._count = count
         self._back = back
         self._bytes = 0
+        self._answers = 0
         self.items: list[Any] = []
         self.following: object = None
 
@@ -338,19 +342,20 @@ class _Gathering:
                 continue
             self.items.append(shown)
             self._bytes += _length(shown)
-            place = _place_behind(shown, back=self._back)
-            if not reads_all and self._is_full and place is not None and item is not answer.items[-1]:
-                self.following = place
+            if not reads_all and self._is_full and item is not answer.items[-1]:
+                self.following = _place_behind(shown, back=self._back)
                 return True
         self.following = answer.following
-        return answer.following is None or (self._is_full and (reads_all or self._ends_shown(answer)))
+        self._answers += 1
+        if answer.following is None:
+            return True
+        if isinstance(answer, (Gone, Log)):  # whose places name no key
+            return self._is_full or self._answers == MOST_ANSWERS
+        return self._is_full and (reads_all or self._readable(answer.items[-1]) is not None)
 
     @property
     def _is_full(self) -> bool:
         return len(self.items) >= self._count or self._bytes > MOST_BYTES
-
-    def _ends_shown(self, answer: Any) -> bool:
-        return isinstance(answer, Log) or not answer.items or self._readable(answer.items[-1]) is not None
 
     def _readable(self, item: Any) -> Any:
         """What of the item this user may see; None for nothing."""
@@ -368,11 +373,11 @@ def _length(item: Any) -> int:
 
 
 def _place_behind(item: Any, *, back: bool) -> object:
-    """Where to go on behind the item; None: not there. *back*: in a log that is read back."""
+    """Where to go on behind the item. *back*: in a log that is read back."""
     if isinstance(item, LoggedTransaction):
         return item.sequence + (not back)
     if isinstance(item, Removed):
-        return None if item.sequence is None else Behind(item.sequence, item.key)
+        return Behind(item.sequence, item.number)
     return item.key
 
 
@@ -416,9 +421,8 @@ def _place(text: bytes | None) -> int | Behind | None:
     """Where KS.DELETED goes on: a sequence number, or what `next` was."""
     if text is None:
         return None
-    number, colon, key = text.partition(b":")
-    sequence = positive(number)
-    return Behind(sequence, key) if colon else sequence
+    sequence, colon, number = text.partition(b":")
+    return Behind(positive(sequence), positive(number)) if colon else positive(sequence)
 
 
 # --- Replies ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from keystead.embedded.calls import Call
 from keystead.embedded.overlay import Overlay
 from keystead.embedded.pages import LocalPages
-from keystead.embedded.past import checked_conflicts, moment_of
+from keystead.embedded.past import checked_conflicts, checked_sequence, moment_of
 from keystead.embedded.shared_engine import LARGE_BYTES
 from keystead.embedded.store import Store
 from keystead.embedded.transaction import Transaction
@@ -204,7 +204,7 @@ class LocalStore(Store[K, V]):
         """As Store. DiskFull, OutOfMemory, DiskFailure; TransactionError within a transaction of this thread."""
         from keystead.embedded.local_undo import undo_in
 
-        return undo_in(self._shared, self._past, sequence, checked_conflicts(conflicts))
+        return undo_in(self._shared, self._past, checked_sequence(sequence), checked_conflicts(conflicts))
 
     def restore(self, key: K, *, at: When | None = None) -> Undone:
         """As Store. DiskFull, OutOfMemory, DiskFailure; TransactionError within a transaction of this thread."""

@@ -281,6 +281,13 @@ def checked_conflicts(conflicts: Conflicts) -> Conflicts:
     return conflicts
 
 
+def checked_sequence(sequence: int) -> int:
+    """The same. MomentRefused for what is the number of no transaction."""
+    if sequence < 1:
+        raise MomentRefused(f"there is no transaction {sequence}: the first one is 1")
+    return sequence
+
+
 # --- Moments ---------------------------------------------------------------------------------------------------------
 
 
@@ -337,6 +344,7 @@ __all__ = [
     "PastView",
     "When",
     "checked_conflicts",
+    "checked_sequence",
     "deleted",
     "differences",
     "history",

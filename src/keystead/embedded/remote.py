@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from keystead.embedded import changes
 from keystead.embedded.changes import NEVER, Condition, Expiry
 from keystead.embedded.overlay import Overlay
-from keystead.embedded.past import checked_conflicts, moment_of
+from keystead.embedded.past import checked_conflicts, checked_sequence, moment_of
 from keystead.embedded.redis_client import Server
 from keystead.embedded.shared_engine import Gone
 from keystead.embedded.store import Store
@@ -214,7 +214,7 @@ class RemoteStore(Store[K, V]):
         """As Store, by KS.UNDO. CommandError when the server does not know that, or this user may not."""
         from keystead.embedded.remote_undo import undo_by
 
-        return undo_by(self._server.call, sequence, checked_conflicts(conflicts))
+        return undo_by(self._server.call, checked_sequence(sequence), checked_conflicts(conflicts))
 
     def restore(self, key: K, *, at: When | None = None) -> Undone:
         """As Store, by KS.RESTORE. CommandError when the server does not know that, or this user may not."""

@@ -84,7 +84,7 @@ def _ask(call: Callable[..., Any], question: Question) -> Any:
             changes = [_difference(_map(each)) for each in reply["changes"]]
             return Differences(between[0], between[1], changes, reply["next"])
         case RemovedKeys(_, prefix, before, limit):
-            place = b"%d:%b" % before if isinstance(before, Behind) else before
+            place = b"%d:%d" % before if isinstance(before, Behind) else before
             reply = _map(call("KS.DELETED", "PREFIX", prefix, "COUNT", limit, *_option("BEFORE", place)))
             return Gone([_removed(_map(each)) for each in reply["keys"]], _place(reply["next"]))
     raise AssertionError(f"no command asks {question!r}")
@@ -148,8 +148,8 @@ def _removed(found: dict[str, Any]) -> Removed:
 def _place(text: bytes | None) -> int | Behind | None:
     if text is None:
         return None
-    number, colon, key = text.partition(b":")
-    return Behind(int(number), key) if colon else int(number)
+    sequence, colon, number = text.partition(b":")
+    return Behind(int(sequence), int(number)) if colon else int(sequence)
 
 
 def refusal_of(error: CommandError) -> Exception:

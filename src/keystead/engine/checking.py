@@ -13,6 +13,8 @@ from xxhash import xxh3_64_hexdigest
 
 from keystead.engine.checkpoint import Progress
 from keystead.engine.files import Directory
+from keystead.engine.format import index_name
+from keystead.engine.history import segment_index
 from keystead.engine.keyspace import SYSTEM_KEYSPACE
 from keystead.engine.manifest import Generation, Manifest
 from keystead.engine.recovery import Recovered, TornTail, recover
@@ -27,6 +29,8 @@ class CheckedGeneration:
     generation: Generation
     damage: list[DamagedData] = field(default_factory=list)
     """At most one a file, the earliest first."""
+    bad_indexes: list[str] = field(default_factory=list)
+    """Indexes of its segments that are not what was written. Nobody uses them, and they can be built again."""
     torn: list[TornTail] = field(default_factory=list)
     stored_bytes: int = 0
     keys: int = 0
@@ -39,6 +43,7 @@ def check(directory: Directory, manifest: Manifest, found: list[CheckedGeneratio
 
     Two looks at each file: its length and checksum as the manifest has them, and a replay as at start-up, which
     verifies each frame and says where the damage is. Then each checkpoint is compared with the log it was made from.
+    Indexes, which are made from segments and may be missing, are looked at for bad ones.
     """
     total = 2 * sum(_size(directory, name) for name in manifest.files())
     done = 0
@@ -50,6 +55,7 @@ def check(directory: Directory, manifest: Manifest, found: list[CheckedGeneratio
             _check_whole(directory, file, length, checksum, checked)
             done += length
             yield Progress(done, total)
+        checked.bad_indexes = _bad_indexes(directory, manifest, generation)
         started, before = before, None
         recovered = Recovered(View(manifest.seed))
         alone = Manifest(manifest.store, manifest.hash_seed, [generation])
@@ -89,6 +95,13 @@ def _check_whole(directory: Directory, file: str, length: int, checksum: str, ch
         checked.damage.append(DamagedData(path, len(data), f"{length} bytes expected, found {len(data)}"))
     elif xxh3_64_hexdigest(data[:length]) != checksum:
         checked.damage.append(DamagedData(path, 0, "the file's checksum does not match"))
+
+
+def _bad_indexes(directory: Directory, manifest: Manifest, generation: Generation) -> list[str]:
+    names = set(directory.names())
+    indexed = [each for each in generation.segments if each.length is not None and index_name(each.file) in names]
+    bad = [each for each in indexed if segment_index.load(directory, manifest.store_id, each) is None]
+    return [f"{directory.path}/{index_name(each.file)}" for each in bad]
 
 
 def _note(checked: CheckedGeneration, damage: DamagedData) -> None:

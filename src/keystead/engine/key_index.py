@@ -47,8 +47,8 @@ class KeyIndex:
         self._built = False
         self._pending: dict[bytes, bool] = {}
         """Keys whose presence may differ from what the blocks say, and whether they are present."""
-        self._many: deque[tuple[list[bytes], bool]] = deque()
-        """Keys that came, or went, many at once, in that order, each older than what is pending of the same key. So
+        self._many: deque[dict[bytes, bool]] = deque()
+        """Keys that came and went, many at once, in that order, each older than what is pending of the same key. So
         nothing pending may be merged before them: what happened last would not have the last word."""
         self._blocks: list[list[bytes]] = [[]]
         self._lows: list[bytes] = [b""]
@@ -70,19 +70,18 @@ class KeyIndex:
         if len(self._pending) >= PENDING_KEYS and self.ready:
             self.merge()
 
-    def change_many(self, keys: Iterable[bytes], *, present: bool) -> None:
-        """These keys exist now, or none of them does. Costs little more than a list of them.
+    def change_many(self, changes: dict[bytes, bool]) -> None:
+        """Of each of these keys, whether it exists now. The dictionary is the index's own from now on, so this takes no
+        longer for a million of them than for a thousand.
 
         When they are very many, questions wait until `merge`, called for slice after slice, has taken them in.
         """
-        changed = list(keys)
-        if not self._many and len(self._pending) + len(changed) < PENDING_KEYS:
-            self._pending.update(dict.fromkeys(changed, present))
+        if not self._many and len(self._pending) + len(changes) < PENDING_KEYS:
+            self._pending.update(changes)
             return
-        if self._pending:
-            for key in self._pending.keys() & changed:
-                del self._pending[key]
-        self._many.append((changed, present))
+        for key in self._pending.keys() & changes.keys():  # (which looks each key of the smaller one up)
+            del self._pending[key]
+        self._many.append(changes)
 
     @property
     def ready(self) -> bool:
@@ -148,14 +147,14 @@ class KeyIndex:
         return [pending.popitem() for _ in range(min(limit, len(pending)))]
 
     def _taken_from_many(self, limit: int) -> list[tuple[bytes, bool]]:
-        """Of the lists in order, no key twice: of a key that came and went the last word is taken."""
+        """In their order, no key twice: of a key that came and went the last word is taken."""
         taken: dict[bytes, bool] = {}
         while self._many and len(taken) < limit:
-            keys, present = self._many[0]
-            room = limit - len(taken)
-            taken.update(dict.fromkeys(keys[-room:], present))
-            del keys[-room:]
-            if not keys:
+            changes = self._many[0]
+            for _ in range(min(limit - len(taken), len(changes))):
+                key, present = changes.popitem()
+                taken[key] = present
+            if not changes:
                 self._many.popleft()
         return list(taken.items())
 

@@ -29,7 +29,7 @@ _SHARDS_A_SLICE: Final = 64
 class _Shard:
     """What is to become of some keys of one shard."""
 
-    __slots__ = ("came", "delete", "expiries", "growth", "has_patched", "put", "without_expiry")
+    __slots__ = ("change", "delete", "expiries", "growth", "has_patched", "put", "without_expiry")
 
     def __init__(self) -> None:
         self.put: dict[bytes, bytes] = {}
@@ -38,8 +38,8 @@ class _Shard:
         self.without_expiry: list[bytes] = []
         """Those that have an expiry, and will have none."""
         self.delete: list[bytes] = []
-        self.came: list[bytes] = []
-        """Those put that are not there."""
+        self.change = 0
+        """How many keys come, and go."""
         self.growth = 0
         """Of all keys and values, in bytes."""
         self.has_patched = False
@@ -55,8 +55,7 @@ class _Shard:
         else:
             self.put[key], expires_at_ms = wanted
             self.growth += len(key) + len(wanted[0])
-            if value is None:
-                self.came.append(key)
+        self.change += (value is None) != (wanted is None)
         if expires_at_ms:
             self.expiries[key] = expires_at_ms
         elif had_until_ms:
@@ -74,6 +73,8 @@ class Restoration:
         self._shards: dict[int, _Shard] = {}
         self._images: BeforeImages = {}
         """What each key is expected to have: so what the change will replace."""
+        self._presence: dict[bytes, bool] = {}
+        """Of the keys that come and go: whether they will be there."""
         self._expiring: list[bytes] = []
         """Those expected to have an expiry, and those whose time was up already."""
         self._next_expiry_ms = _NEVER
@@ -90,6 +91,8 @@ class Restoration:
             shard = self._shards[i] = _Shard()
         image = self._images[key] = expected or _ABSENT
         shard.add(key, image, wanted)
+        if (expected is None) != (wanted is None):
+            self._presence[key] = wanted is not None
         # (A database that was flushed meanwhile has left a keyspace without shards behind: no commit will follow.)
         there = self.keyspace.shards[i].get(key) if self.keyspace.shards else None
         if type(there) is bytearray:
@@ -148,6 +151,8 @@ class Restoration:
                     _change_one_by_one(keyspace, shard)  # for the way back to their images is walked with care
                 else:
                     _change_at_once(keyspace, i, shard)
+        if keyspace.index is not None:
+            keyspace.index.change_many(self._presence)
 
     def slices(self) -> Iterator[None]:
         """It has been applied: let go of it, bit by bit."""
@@ -184,13 +189,7 @@ def _change_at_once(keyspace: Keyspace, i: int, shard: _Shard) -> None:
     if shard.expiries:
         set_expiries(keyspace.expires, i, shard.expiries)
     keyspace.payload_bytes += shard.growth
-    keyspace.key_changes += len(shard.came) + len(shard.delete)
-    index = keyspace.index
-    if index is not None:
-        if shard.came:
-            index.change_many(shard.came, present=True)
-        if shard.delete:
-            index.change_many(shard.delete, present=False)
+    keyspace.key_changes += shard.change
 
 
 def fill(keyspace: Keyspace, key: bytes, value: bytes, expires_at_ms: int) -> None:

@@ -182,7 +182,11 @@ class App(Process):
     # --- serving -----------------------------------------------------------------------------------------------------
 
     def _work(self) -> list[Coroutine[Any, Any, None]]:
-        return [self._sync_by_interval(), *([self._index_keys()] if self._listens_for_http else [])]
+        return [
+            self._sync_by_interval(),
+            self._past.stay_ready(),
+            *([self._index_keys()] if self._listens_for_http else []),
+        ]
 
     def _importing(self) -> Callable[[], tuple[Application, RenderMetrics]]:
         return self._import_application

@@ -1,7 +1,7 @@
 """The server's side of the processes that answer questions about the past: starts, asks, hears, ends them.
 
-There are two at most, each started by its first question: one for questions that the index answers, one for those that
-must look through the log, so that the quick ones never wait behind the others. Implements
+There are two at most: one for questions that the index answers, which is there before the first of them, and one for
+those that must look through the log, so that the quick ones never wait behind the others. Implements
 `keystead.execution.historian.Historian`; see `engine/history/asking` for what runs on the other side.
 
 Owns: the processes, who waits for which answer. Must not know: what questions mean, commands, HTTP.
@@ -16,7 +16,7 @@ import logging
 from typing import TYPE_CHECKING, Final, cast
 
 from keystead.engine.history.asking import COMMAND, LENGTH, Request, decode_reply, framed
-from keystead.engine.history.questions import SHORT
+from keystead.engine.history.questions import SHORT, At, MomentOf
 
 if TYPE_CHECKING:
     from keystead.engine.engine import Engine
@@ -28,6 +28,9 @@ log = logging.getLogger("keystead.server")
 
 IDLE_S: Final = 300.0
 """After so long without a question the process of the long ones ends: it keeps all keys of the last few moments."""
+
+LULL_S: Final = 1.0
+"""When nothing was committed for so long, what has been is looked at, so that no question need wait for that."""
 
 
 class _Asked:
@@ -60,9 +63,22 @@ class PastProcesses:
         self._engine = engine
         self._turns = turns
         self._numbers = itertools.count(1)
-        self._short = _Lane(loop, engine.path)
-        self._long = _Lane(loop, engine.path, IDLE_S)
+        self._short = _Lane(loop, engine.path, "quick")
+        self._long = _Lane(loop, engine.path, "long", IDLE_S)
         self._closed = False
+
+    async def stay_ready(self) -> None:
+        """Have a process at hand that knows the growing segment: to start one takes a tenth of a second, to read a
+        whole segment half a one. While changes keep coming it is left behind: whoever asks then waits for the rest."""
+        seen = known = 0
+        while True:
+            await asyncio.sleep(LULL_S)
+            following = self._engine.log.next_sequence
+            is_lull = following == seen or not known
+            seen = following
+            if is_lull and following != known and not self._engine.maintenance.retention.keeps_nothing:
+                known = following
+                self.ask(MomentOf(At(None, self._engine.clock.now_ms)), _ignored)
 
     def ask(self, question: Question, answered: Answered) -> CallOff:
         """As Historian."""
@@ -111,12 +127,16 @@ class PastProcesses:
         self._long.close()
 
 
+def _ignored(_: Outcome | None) -> None:
+    """Nobody waits for that."""
+
+
 class _Lane:
     """At most one process, and the questions that it has been asked."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, path: str, idle_s: float = 0.0) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, path: str, name: str, idle_s: float = 0.0) -> None:
         self._loop = loop
-        self._path = path
+        self._words = path, name
         self._idle_s = idle_s
         self._process: _Process | None = None
         self._pending: dict[int, _Asked] = {}
@@ -130,7 +150,7 @@ class _Lane:
         self._pending[asked.number] = asked
         self._last_s = self._loop.time()
         if self._process is None:
-            self._process = _Process(self._loop, self._path, self)
+            self._process = _Process(self._loop, self._words, self)
             if self._idle_s:
                 self._loop.call_later(self._idle_s, self._end_when_idle, self._process)
         self._process.write(framed(Request(asked.number, asked.until, asked.question)))
@@ -190,18 +210,18 @@ class _Lane:
 class _Process(asyncio.SubprocessProtocol):
     """One process. What is written before it has started is kept until then."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, path: str, lane: _Lane) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, words: tuple[str, str], lane: _Lane) -> None:
         self._lane = lane
         self._transport: asyncio.SubprocessTransport | None = None
         self._unsent: list[bytes] = []
         self._input = bytearray()
         self._over = False
-        self._starting = loop.create_task(self._start(loop, path))
+        self._starting = loop.create_task(self._start(loop, words))
 
-    async def _start(self, loop: asyncio.AbstractEventLoop, path: str) -> None:
+    async def _start(self, loop: asyncio.AbstractEventLoop, words: tuple[str, str]) -> None:
         pipe = asyncio.subprocess.PIPE
         try:
-            await loop.subprocess_exec(lambda: self, *COMMAND, path, stdin=pipe, stdout=pipe, stderr=None)
+            await loop.subprocess_exec(lambda: self, *COMMAND, *words, stdin=pipe, stdout=pipe, stderr=None)
         except OSError as error:
             log.error("the process that reads the past cannot be started: %s", error.strerror)
             self._over = True

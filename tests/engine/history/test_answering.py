@@ -210,7 +210,7 @@ def test_what_cannot_be_answered_says_why(disk: SimulatedDisk, answerer: Answere
         KeysAt(0, At(1), b"p", None, 3),
         FoldersAt(0, At(1), b"p", b":", None, 3),
         DifferencesBetween(0, At(1), At(2), b"", b"a", 3),
-        RemovedKeys(0, b"", Behind(3, b"k"), 4),
+        RemovedKeys(0, b"", Behind(3, 2), 4),
         RemovedKeys(0, b"", 3, 4),
         Transactions(None, 3, b"", "ada", None),
         None,

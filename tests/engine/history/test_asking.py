@@ -10,7 +10,16 @@ import pytest
 
 from keystead.engine.background import InlineBackground
 from keystead.engine.engine import Engine, Options
-from keystead.engine.history.asking import COMMAND, Reply, Request, decode_reply, framed, read_message
+from keystead.engine.history.asking import (
+    COMMAND,
+    CalledOff,
+    Reply,
+    Request,
+    Requests,
+    decode_reply,
+    framed,
+    read_message,
+)
 from keystead.engine.history.questions import At, DifferencesBetween, MomentOf, Question
 
 if TYPE_CHECKING:
@@ -59,3 +68,26 @@ def test_a_question_that_is_called_off_is_not_answered(process: subprocess.Popen
     compare = DifferencesBetween(0, At(0), At(KEYS), b"none", None, 10)
     ask(process, (2, compare), (3, compare), (3, None), (2, None), (4, MomentOf(At(KEYS))))
     assert reply(process).number == 4
+
+
+def test_nothing_is_kept_of_a_question_that_is_over() -> None:
+    """Also when it is called off too late, or before its turn, or never was."""
+    requests = Requests()
+    for number in range(1, 4):
+        requests.take_in(Request(number, 1, MomentOf(At(0))))
+    requests.take_in(Request(2, 1, None))
+    for number in (1, 3):
+        request = requests.next()
+        assert request.number == number
+        requests.between_frames()
+        requests.done(request)
+        requests.take_in(Request(number, 1, None))
+    requests.take_in(Request(99, 1, None))
+    requests.take_in(Request(4, 1, MomentOf(At(0))))
+    request = requests.next()
+    requests.take_in(Request(4, 1, None))
+    with pytest.raises(CalledOff):
+        requests.between_frames()
+    requests.done(request)
+    assert not requests._open
+    assert not requests._called_off

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from itertools import islice
 from random import Random
 
+import msgspec
 import pytest
 from recorded_life import NUMBERED, Model, RecordedLife
 from simulated_disk import SimulatedDisk
@@ -136,16 +137,28 @@ def compare_changes(past: Past, model: Model, database: int, key: bytes, where: 
 
 def compare_removed(past: Past, model: Model, database: int, where: object) -> None:
     expected = model.removed(database)
-    assert past.removed(database, b"", None, 1 << 20, 1e18) == (expected, None), where
-    paged: list[Removed] = []
-    before: int | Behind | None = None
-    while True:
-        page, before = past.removed(database, b"", before, 1, 1e18)
-        paged += page
-        if before is None:
-            break
-    assert paged == expected, where
-    assert past.removed(database, b"b", None, 9, 1e18)[0] == [each for each in expected if each.key[:1] == b"b"], where
+    found, following = past.removed(database, b"", None, 1 << 20, 1e18)
+    assert (bare(found), following) == (expected, None), where
+    for limit, deadline_s in ((1, 1e18), (1 << 20, -1.0)):  # as many as are wanted; as many as there is time for
+        paged: list[Removed] = []
+        before: int | Behind | None = None
+        while True:
+            page, before = past.removed(database, b"", before, limit, deadline_s)
+            assert len(page) <= 1
+            paged += page
+            if before is None:
+                break
+        assert paged == found, where
+    for each, rest in ((each, found[at + 1 :]) for at, each in enumerate(found)):
+        behind = Behind(each.sequence, each.number)
+        assert past.removed(database, b"", behind, 1 << 20, 1e18) == (rest, None), where
+    begun_with_b, _ = past.removed(database, b"b", None, 9, 1e18)
+    assert bare(begun_with_b) == [each for each in expected if each.key[:1] == b"b"], where
+
+
+def bare(removed: list[Removed]) -> list[Removed]:
+    """Without their places among the keys of their transactions, which the model does not know."""
+    return [msgspec.structs.replace(each, number=0) for each in removed]
 
 
 def compare_differences(past: Past, model: Model, first: int, second: int, where: object) -> None:

@@ -11,6 +11,7 @@ from stores import PATH, SMALL, HandClock, opened, state_of_view
 from workload import EMPTY_DISK
 
 from keystead.engine import manifest as manifests
+from keystead.engine.checking import CheckedGeneration, check
 from keystead.engine.files import Directory
 from keystead.engine.history import segment_index
 from keystead.engine.history.indexing import build_missing
@@ -116,6 +117,26 @@ def test_every_flipped_bit_and_every_cut_is_noticed() -> None:
     for length in range(len(data)):
         directory = Directory(PATH, SimulatedDisk(Image.of({PATH: {name: data[:length]}})))
         assert segment_index.load(directory, manifest.store_id, record) is None, length
+
+
+def test_no_flipped_bit_changes_an_answer() -> None:
+    """Every byte of an index, one of its bits; a check names that index, and no other file."""
+    disk = SimulatedDisk(EMPTY_DISK)
+    busy_store(disk)
+    content, manifest = disk.content(PATH), manifest_of(disk)
+    expected = answers(disk)
+    name = min(indexes(disk))
+    for at in range(len(content[name])):
+        flipped = bytearray(content[name])
+        flipped[at] ^= 1 << at % 8
+        bad = SimulatedDisk(Image.of({PATH: content | {name: bytes(flipped)}}))
+        found: list[CheckedGeneration] = []
+        for _ in check(Directory(PATH, bad), manifest, found):
+            pass
+        assert [file for each in found for file in each.bad_indexes] == [f"{PATH}/{name}"], at
+        assert not any(each.damage for each in found), at
+        if at % 16 == 0:
+            assert answers(bad) == expected, at
 
 
 def test_the_index_of_another_segment_is_not_taken_for_this_ones() -> None:

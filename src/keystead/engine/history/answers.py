@@ -51,13 +51,18 @@ class Removed(msgspec.Struct, frozen=True, gc=False):
     client: str
     value: bytes
     expires_at_ms: int
+    number: int = 0
+    """Which one it was of the keys that the transaction took, as far as they were asked for; from 1. See `Behind`."""
 
 
 class Behind(NamedTuple):
-    """Where a list of removed keys goes on in the middle of a transaction: behind that key of it."""
+    """Where a list of removed keys goes on in the middle of a transaction: behind so many keys of it, in order.
+
+    No key is named: who is told of the place may not be allowed to read it.
+    """
 
     sequence: int
-    key: bytes
+    number: int
 
 
 class Difference(msgspec.Struct, frozen=True, gc=False):

@@ -16,7 +16,7 @@ import queue
 import struct
 import sys
 import threading
-from typing import BinaryIO, Final, TypeAlias
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -27,7 +27,7 @@ from keystead.engine.history.questions import Outcome, Question
 
 LENGTH: Final = struct.Struct("<I")
 COMMAND: Final = (sys.executable, "-P", giving_way.__file__, "keystead.engine.history.asking")
-"""Followed by the path of the directory."""
+"""Followed by the path of the directory, and, for who lists processes, what for."""
 
 
 COLLECTIONS: Final = (20_000, 50, 1_000)
@@ -53,8 +53,6 @@ _encode = msgspec.msgpack.Encoder().encode
 decode_reply = msgspec.msgpack.Decoder(Reply).decode
 _decode_request = msgspec.msgpack.Decoder(Request).decode
 
-Waiting: TypeAlias = "queue.SimpleQueue[Request | None]"
-
 
 def framed(message: Request | Reply) -> bytes:
     """The message as it is written."""
@@ -72,56 +70,76 @@ def read_message(source: BinaryIO) -> bytes | None:
     return data if len(data) == length else None
 
 
-class _CalledOff(Exception):
+class CalledOff(Exception):
     """Nobody waits for the answer any more."""
 
 
-class _Attention:
-    """What a process that looks for an answer does now and then: it rests, and hears whether to go on."""
+class Requests:
+    """What has been asked and is not answered yet: taken in by one thread, answered by another."""
 
-    def __init__(self, called_off: set[int]) -> None:
-        self.number = 0
-        """Of the question that is being answered."""
-        self._called_off = called_off
+    def __init__(self) -> None:
+        self.answering = 0
+        """The number of the one that is being answered."""
+        self._waiting: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._open: set[int] = set()
+        self._called_off: set[int] = set()
         self._rests = giving_way.Rests()
 
+    def take_in(self, request: Request) -> None:
+        """A question, or one that is called off. It may have been answered meanwhile."""
+        number = request.number
+        if request.question is not None:
+            self._open.add(number)
+            self._waiting.put(request)
+        elif number in self._open:
+            self._called_off.add(number)
+            if number not in self._open:  # it was answered between these two
+                self._called_off.discard(number)
+
+    def next(self) -> Request:
+        """The next one, when there is one, that has not been called off."""
+        while True:
+            request = self._waiting.get()
+            if request.number not in self._called_off:
+                self.answering = request.number
+                return request
+            self.done(request)
+
+    def done(self, request: Request) -> None:
+        """It is answered, or will not be."""
+        self._open.discard(request.number)  # first: see `take_in`
+        self._called_off.discard(request.number)
+
     def between_frames(self) -> None:
-        """_CalledOff."""
+        """What a process that looks for an answer does now and then: it rests, and hears when to stop. CalledOff."""
         self._rests.take_if_due()
-        if self.number in self._called_off:
-            raise _CalledOff
+        if self.answering in self._called_off:
+            raise CalledOff
 
 
 def main(arguments: list[str]) -> None:
     """Entry point of the process: the directory as its argument."""
     gc.set_threshold(*COLLECTIONS)
-    waiting: Waiting = queue.SimpleQueue()
-    called_off: set[int] = set()
-    attention = _Attention(called_off)
-    answerer = Answerer(Directory(arguments[0]), attention.between_frames)
-    threading.Thread(target=_listen, args=(waiting, called_off), daemon=True).start()
+    requests = Requests()
+    answerer = Answerer(Directory(arguments[0]), requests.between_frames)
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     output = sys.stdout.buffer
-    while (request := waiting.get()) is not None:
-        if request.number not in called_off:
-            assert request.question is not None
-            attention.number = request.number
-            try:
-                outcome = answerer.answer(request.question, request.until)
-            except _CalledOff:
-                pass
-            else:
-                output.write(framed(Reply(request.number, outcome)))
-                output.flush()
-        called_off.discard(request.number)
+    while True:
+        request = requests.next()
+        assert request.question is not None
+        try:
+            outcome = answerer.answer(request.question, request.until)
+        except CalledOff:
+            pass
+        else:
+            output.write(framed(Reply(request.number, outcome)))
+            output.flush()
+        requests.done(request)
 
 
-def _listen(waiting: Waiting, called_off: set[int]) -> None:
+def _listen(requests: Requests) -> None:
     # Not by the buffer of sys.stdin: its lock would be held when the interpreter ends.
     with open(sys.stdin.fileno(), "rb", closefd=False) as source:
         while (message := read_message(source)) is not None:
-            request = _decode_request(message)
-            if request.question is None:
-                called_off.add(request.number)
-            else:
-                waiting.put(request)
+            requests.take_in(_decode_request(message))
     os._exit(0)  # whatever is being looked for: nobody waits for it

@@ -303,15 +303,11 @@ class LogSegment:
     def transactions_from(self, sequence: int, databases: Databases) -> Iterator[Transaction]:
         """The transactions from that one on, which is in this segment; *databases* as they were before it."""
         for frame in self.frames(place_of(self.commit_of(sequence).offset)):
-            if frame.kind != COMMIT:
-                continue
-            try:
-                for transaction in self._transactions(frame, FIRST_DATABASES):
+            if frame.kind == COMMIT:
+                for transaction in self.transactions_in(frame, FIRST_DATABASES):
                     if transaction.sequence >= sequence:
                         yield transaction._replace(databases=databases)
                         databases = after(databases, transaction.operations)
-            except (msgspec.DecodeError, ReplayError) as error:
-                raise DamagedData(self.path, frame.offset, f"its content makes no sense: {error}") from error
 
     def transactions_back(self, before: int, databases_at: Callable[[int], Databases]) -> Iterator[Transaction]:
         """The transactions before that one, newest first; *databases_at* tells what was shown behind a transaction.
@@ -322,10 +318,7 @@ class LogSegment:
         for at in range(bisect_left(marks, before, key=lambda mark: mark.first_sequence) - 1, -1, -1):
             end = offset_of(marks[at + 1].place) if at + 1 < len(marks) else None
             for frame in reversed(self._commits_between(marks[at].place, end, before)):
-                try:
-                    told = list(self._transactions(frame, databases_at(frame.first_sequence - 1)))
-                except (msgspec.DecodeError, ReplayError) as error:
-                    raise DamagedData(self.path, frame.offset, f"its content makes no sense: {error}") from error
+                told = list(self.transactions_in(frame, databases_at(frame.first_sequence - 1)))
                 yield from (transaction for transaction in reversed(told) if transaction.sequence < before)
 
     def _commits_between(self, place: int, end: int | None, before: int) -> list[Frame]:
@@ -338,17 +331,16 @@ class LogSegment:
                 commits.append(frame)
         return commits
 
-    def _transactions(self, frame: Frame, databases: Databases) -> Iterator[Transaction]:
-        entries = decode_entries(frame.payload)
-        groups = PartGroups()
-        closed = place_of(frame.offset)
-        if any(type(entry) is Parts for entry in entries):
-            for part in self.index.part_at.values():
-                if part.commit == closed:
-                    groups.add(part.group, bytes(self._frame(part.place).payload))
-        return transactions(entries, frame.first_sequence, frame.time_ms, databases, groups)
-
-    def committed_up_to(self, sequence: int, databases: Databases) -> Iterator[Transaction]:
-        """The transactions of the commit frame that holds that one, up to it; *databases* as they were before them."""
-        frame = self.commit_of(sequence)
-        return (each for each in self._transactions(frame, databases) if each.sequence <= sequence)
+    def transactions_in(self, frame: Frame, databases: Databases) -> Iterator[Transaction]:
+        """The transactions of a commit frame of this segment, in order; *databases* as they were before them."""
+        try:
+            entries = decode_entries(frame.payload)
+            groups = PartGroups()
+            closed = place_of(frame.offset)
+            if any(type(entry) is Parts for entry in entries):
+                for part in self.index.part_at.values():
+                    if part.commit == closed:
+                        groups.add(part.group, bytes(self._frame(part.place).payload))
+            yield from transactions(entries, frame.first_sequence, frame.time_ms, databases, groups)
+        except (msgspec.DecodeError, ReplayError) as error:
+            raise DamagedData(self.path, frame.offset, f"its content makes no sense: {error}") from error

@@ -90,6 +90,8 @@ class Past:
         self._log = RetainedLog(directory, between_frames)
         self._views: LatestUsed[View] = LatestUsed(VIEWS_KEPT)
         self._keys: LatestUsed[list[bytes]] = LatestUsed(VIEWS_KEPT, lambda keys: give_back_keys(keys, between_frames))
+        self._emptied: tuple[tuple[int, bytes, int | Behind | None], RecycleBin] | None = None
+        """The recycle bin of which a page was asked for last, and where the next page begins."""
         self._until: int | None = None
         self.history_id = ""
         self.refresh(until)
@@ -111,8 +113,7 @@ class Past:
         if manifest is None:
             raise DamagedData(f"{self._directory.path}/{manifests.MANIFEST_NAME}", 0, "the file is missing")
         if manifest.history != self.history_id:
-            self._views.clear()
-            self._keys.clear()
+            self._forget_answers()
         self.history_id = manifest.history
         self._log.follow(manifest, MASK_64 if self._until is None else self._until)
 
@@ -231,9 +232,18 @@ class Past:
         to go on with; None: that was all. It is a `Behind` where it goes on in the middle of a transaction, such as a
         flush.
         """
-        return self._asked(
-            lambda: RecycleBin(self._log, self._kept_view, database, prefix).page(before, limit, deadline_s)
-        )
+        return self._asked(lambda: self._removed(database, prefix, before, limit, deadline_s))
+
+    def _removed(
+        self, database: int, prefix: bytes, before: int | Behind | None, limit: int, deadline_s: float
+    ) -> tuple[list[Removed], int | Behind | None]:
+        place = database, prefix, before
+        known, self._emptied = self._emptied, None  # one that is left in the middle is of no use
+        recycle_bin = known[1] if known is not None and known[0] == place else RecycleBin(self._log, database, prefix)
+        found, following = recycle_bin.page(before, limit, deadline_s)
+        if following is not None:
+            self._emptied = (database, prefix, following), recycle_bin
+        return found, following
 
     def transactions(self, first: int, until: int) -> Iterator[Transaction]:
         """The transactions from *first* on and before *until*, in order. HistoryDropped, NotCommitted.
@@ -320,8 +330,12 @@ class Past:
     def close(self) -> None:
         """Let all files go."""
         self._log.close()
+        self._forget_answers()
+
+    def _forget_answers(self) -> None:
         self._views.clear()
         self._keys.clear()
+        self._emptied = None
 
     def __enter__(self) -> Past:
         return self

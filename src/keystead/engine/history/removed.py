@@ -3,54 +3,62 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from keystead.engine.history.answers import Behind, Moment, Removed
+from keystead.engine.history.answers import Behind, Removed
+from keystead.engine.history.flushed import Flushed
 from keystead.engine.history.key_changes import key_changes, steps_of
 from keystead.engine.history.log_segment import of_kinds
-from keystead.engine.history.view_at import keys_of
+from keystead.engine.history.retained_log import binds_in
 from keystead.engine.operations import REMOVING, Bind, Change
 
 if TYPE_CHECKING:
     from keystead.engine.history.log_segment import Touch
     from keystead.engine.history.retained_log import RetainedGeneration, RetainedLog
-    from keystead.engine.view import View
 
 
 class RecycleBin:
-    """Looks for removed keys that begin so. *view_at* rebuilds a moment: the log does not say what a flush takes."""
+    """Looks for the removed keys of one database that begin so, page by page."""
 
-    def __init__(self, log: RetainedLog, view_at: Callable[[Moment], View], database: int, prefix: bytes) -> None:
+    def __init__(self, log: RetainedLog, database: int, prefix: bytes) -> None:
         self._log = log
-        self._view_at = view_at
         self._database = database
         self._prefix = prefix
+        self._flushed = Flushed(log, database, prefix)
+        self._settled: set[bytes] = set()
+        """Keys that were there, or are, behind what has been looked at: what removed them before that does not count,
+        whatever becomes of them. Pages go back, so it holds for the following ones too."""
 
     def page(
         self, before: int | Behind | None, limit: int, deadline_s: float
     ) -> tuple[list[Removed], int | Behind | None]:
-        """See `Past.removed`."""
+        """See `Past.removed`. *before* is where the last page ended, if there was one."""
         found: list[Removed] = []
-        last, behind = self._log.newest.sequence, b""
+        last, behind = self._log.newest.sequence, 0
         if isinstance(before, Behind):
-            last, behind = min(last, before.sequence), before.key
+            last, behind = min(last, before.sequence), before.number
         elif before is not None:
             last = min(last, before - 1)
+        looked_at = 0
         for touch, shown in self._touches(last):
-            if len(found) >= limit or time.monotonic() > deadline_s:
+            # One key at least is looked at, however long that takes: else whoever goes on there would come no further.
+            if looked_at and self._is_over(found, limit, deadline_s):
                 return found, touch.sequence + 1
             keys = self._keys(touch, shown)
-            if behind and touch.sequence == last:
-                keys = keys[bisect_right(keys, behind) :]
-            for at, key in enumerate(keys):
-                removed = self._removed(touch, shown, key)
+            for number in range(behind if touch.sequence == last else 0, len(keys)):
+                if looked_at and self._is_over(found, limit, deadline_s):
+                    return found, Behind(touch.sequence, number)
+                removed = self._removed(touch, shown, keys[number], number + 1)
                 if removed is not None:
                     found.append(removed)
-                if at + 1 < len(keys) and (len(found) >= limit or time.monotonic() > deadline_s):
-                    return found, Behind(touch.sequence, key)
+                looked_at += 1
+            looked_at += 1
         return found, None
+
+    @staticmethod
+    def _is_over(found: list[Removed], limit: int, deadline_s: float) -> bool:
+        return len(found) >= limit or time.monotonic() > deadline_s
 
     def _touches(self, last: int) -> Iterator[tuple[Touch, int]]:
         """What may have removed keys, newest first; and which keyspace the database showed before it."""
@@ -68,7 +76,7 @@ class RecycleBin:
                 for touch in reversed(segment.touches(place, wanted)):
                     if touch.sequence > last:
                         continue
-                    if any(isinstance(each, Bind) for each in touch.operations):
+                    if binds_in(touch):
                         shown = generation.databases_at(touch.sequence - 1)[self._database]
                     yield touch, shown
 
@@ -78,18 +86,24 @@ class RecycleBin:
         return change.key.startswith(self._prefix)
 
     def _keys(self, touch: Touch, shown: int) -> list[bytes]:
-        keys = {each.key for each in touch.operations if not isinstance(each, Bind) and each.keyspace == shown}
-        if any(isinstance(each, Bind) for each in touch.operations):
-            view = self._view_at(self._log.moment(touch.sequence - 1))
-            keys |= set(keys_of(view, self._database, self._prefix, 0, self._log.between_frames))
-        return sorted(keys)
+        """What the transaction may have removed, in order. It is the same whenever it is asked, so that places hold."""
+        named = {each.key for each in touch.operations if not isinstance(each, Bind) and each.keyspace == shown}
+        if not binds_in(touch):
+            return sorted(named)
+        taken = self._flushed.keys(touch.sequence)
+        return sorted(named.union(taken)) if named else taken
 
-    def _removed(self, touch: Touch, shown: int, key: bytes) -> Removed | None:
+    def _removed(self, touch: Touch, shown: int, key: bytes, number: int) -> Removed | None:
         """The key, when this is what removed it for good."""
+        if key in self._settled:
+            return None
         log, database = self._log, self._database
         newest = log.newest.sequence
         was = log.find(shown, key, touch.sequence - 1)
-        if was is None or log.find(log.databases_at(newest)[database], key, newest) is not None:
+        if was is None:
+            return None
+        self._settled.add(key)
+        if log.find(log.databases_at(newest)[database], key, newest) is not None:
             return None
         for step in steps_of(log, database, key):
             if step.touch.sequence <= touch.sequence:
@@ -99,5 +113,6 @@ class RecycleBin:
         changes = key_changes(log, database, key, 1, touch.sequence + 1)
         told = next((change for change in changes if change.sequence == touch.sequence), None)
         if told is None:  # its time was up, and nobody removed it before another keyspace was shown
-            return Removed(key, database, touch.sequence, was[1], "expired", "", "", *was)
-        return Removed(key, database, touch.sequence, told.time_ms, told.operation, told.user, told.client, *was)
+            return Removed(key, database, touch.sequence, was[1], "expired", "", "", *was, number)
+        author = told.user, told.client
+        return Removed(key, database, touch.sequence, told.time_ms, told.operation, *author, *was, number)

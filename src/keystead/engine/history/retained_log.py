@@ -73,6 +73,16 @@ class RetainedGeneration:
         behind = bisect_right(self._bound, sequence)
         return self._shown[behind - 1] if behind else self.databases
 
+    def binds_of(self, database: int, sequence: int) -> list[int]:
+        """The transactions up to that one that bound the database, in order."""
+        found: list[int] = []
+        for segment in self.segments:
+            if segment.header.first_sequence > sequence:
+                break
+            binding = [touch for touch in segment.binds() if any(bind.database == database for bind in binds_in(touch))]
+            found += [touch.sequence for touch in binding if touch.sequence <= sequence]
+        return found
+
 
 class RetainedLog:
     """All that is kept of one directory's log, up to `newest`."""
@@ -228,6 +238,11 @@ class RetainedLog:
                 else:
                     return changed(None, [operation, *later[::-1]])
         return changed(generation.find(keyspace, key), later[::-1])
+
+
+def binds_in(touch: Touch) -> list[Bind]:
+    """What it binds."""
+    return [each for each in touch.operations if isinstance(each, Bind)]
 
 
 def changed(state: State, operations: list[Keyed]) -> State:

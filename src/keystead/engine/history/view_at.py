@@ -17,8 +17,10 @@ from keystead.engine.view import KeyspaceView, View
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from keystead.engine.format import Frame
     from keystead.engine.history.log_segment import LogSegment
-    from keystead.engine.history.retained_log import RetainedLog
+    from keystead.engine.history.retained_log import RetainedGeneration, RetainedLog
+    from keystead.engine.history.transactions import Transaction
 
 
 PIECE_KEYS = 4_096
@@ -30,18 +32,47 @@ SAMPLES_A_PART = 8
 
 def view_at(log: RetainedLog, moment: Moment) -> View:
     """The view after that transaction; keys whose time was up but that nobody had removed are in it."""
-    generation = log.generation_of(moment.sequence)
-    view = View(log.seed)
-    # Whoever held it last. Not when the program ends: then all goes at once, and nobody waits.
-    weakref.finalize(view, _give_back_all, view.keyspaces, log.between_frames).atexit = False
-    if generation.checkpoint is not None:
-        generation.checkpoint.read_into(view, log.between_frames)
-    for segment in generation.segments:
-        if view.next_sequence > moment.sequence or segment.header.first_sequence > moment.sequence:
-            break
-        _replay(segment, view, moment)
+    view = Replay(log, log.generation_of(moment.sequence)).move_to(moment.sequence)
     view.forget_parts()
     return view
+
+
+class Replay:
+    """A view of one generation that moves on from moment to moment."""
+
+    def __init__(self, log: RetainedLog, generation: RetainedGeneration) -> None:
+        self._view = view = View(log.seed)
+        # Whoever held it last. Not when the program ends: then all goes at once, and nobody waits.
+        weakref.finalize(view, _give_back_all, view.keyspaces, log.between_frames).atexit = False
+        if generation.checkpoint is not None:
+            generation.checkpoint.read_into(view, log.between_frames)
+        self._frames = self._frames_of(generation.segments)
+        self._begun: Iterator[Transaction] = iter(())
+        """What is left of a commit frame in whose middle a moment was."""
+
+    def _frames_of(self, segments: list[LogSegment]) -> Iterator[tuple[LogSegment, Frame]]:
+        for segment in segments:
+            for frame in segment.frames():
+                yield segment, frame
+            self._view.forget_parts()
+
+    def move_to(self, sequence: int) -> View:
+        """The view after that transaction, which is not before the last one that was asked for. It is the same object
+        every time."""
+        view = self._view
+        while view.next_sequence <= sequence:
+            transaction = next(self._begun, None)
+            if transaction is not None:
+                view.commit(transaction.operations, transaction.sequence, 1, transaction.time_ms)
+                continue
+            following = next(self._frames, None)
+            assert following is not None, "the moment is not in this generation"
+            segment, frame = following
+            if frame.kind == COMMIT and frame.first_sequence + frame.number > sequence + 1:
+                self._begun = segment.transactions_in(frame, tuple(view.databases))
+            else:
+                replay(frame, view, segment.path)
+        return view
 
 
 def give_back(pieces: Iterable[dict[bytes, Any] | list[bytes]], between: Callable[[], None]) -> None:
@@ -70,17 +101,13 @@ def give_back_keys(keys: list[bytes], between: Callable[[], None]) -> None:
     give_back(pieces(), between)
 
 
-def _replay(segment: LogSegment, view: View, moment: Moment) -> None:
-    for frame in segment.frames():
-        if frame.kind == COMMIT and frame.first_sequence + frame.number > moment.sequence + 1:
-            if frame.first_sequence <= moment.sequence:  # it ends in the middle of a turn
-                for transaction in segment.committed_up_to(moment.sequence, tuple(view.databases)):
-                    view.commit(transaction.operations, transaction.sequence, 1, transaction.time_ms)
-            return
-        replay(frame, view, segment.path)
-        if view.next_sequence > moment.sequence:
-            return
-    view.forget_parts()
+def raw_keys_of(view: View, database: int, prefix: bytes, between: Callable[[], None]) -> list[bytes]:
+    """The keys that begin so, whether or not their time was up, in no order. *between* is called again and again."""
+    found: list[bytes] = []
+    for shard in view.keyspace(view.databases[database]).shards:
+        found += [key for key in shard if key.startswith(prefix)] if prefix else shard
+        between()
+    return found
 
 
 def keys_of(
