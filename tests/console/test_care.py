@@ -44,7 +44,7 @@ VIEWS = {
 
 PICTURED = (
     *("value-desktop-light", "value-desktop-dark", "live-desktop-light"),
-    *("memory-desktop-light", "keys-phone-dark", "history-desktop-light", "backups-desktop-light"),
+    *("memory-desktop-light", "keys-phone-dark", "history-desktop-light"),
 )
 """Those of docs/console.md."""
 

@@ -212,24 +212,36 @@ def test_live_charts_are_those_that_have_figures(new_page: NewPage, door: HttpSe
     expect(page.get_by_role("region", name="Changes")).to_have_count(0)
 
 
+def picture(page: Page, client: redis.Redis, path: Path) -> None:
+    """With some of the last minutes, in which the cluster has work."""
+    for step in range(200):
+        pipeline = client.pipeline(transaction=False)
+        for number in range(20 + step % 60):
+            pipeline.set(f"user:{number * 7}", f"Ada {step}")
+        pipeline.execute()
+        page.wait_for_timeout(100)
+    if page.viewport_size and page.viewport_size["width"] > 1000:
+        page.set_viewport_size({"width": 1280, "height": 1240})
+    page.screenshot(path=path)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", ["desktop", "phone"])
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_has_no_serious_obstacle_and_fits(
-    new_page: NewPage, door: HttpServer, shots: Path | None, view: str, width: str, scheme: str
+    new_page: NewPage, door: HttpServer, client: redis.Redis, shots: Path | None, view: str, width: str, scheme: str
 ) -> None:
     size = PHONE if width == "phone" else DESKTOP
     page = new_page(VIEWS[view], at=door, color_scheme=scheme, bypass_csp=True, **size)
     settled(page)
     name = f"{view}-{width}-{scheme}"
     if shots and name in PICTURED:
-        page.wait_for_timeout(15_000)  # some of the last minutes
-        page.screenshot(path=shots / f"{name}.png")
+        picture(page, client, shots / f"{name}.png")
     assert serious_obstacles(page) == []
     assert overhang(page) <= 0
 
 
-def test_a_killed_node_is_seen_failed_and_healed(page: Page, nodes: Cluster) -> None:
+def test_a_killed_node_is_seen_failed_and_healed(page: Page, nodes: Cluster, shots: Path | None) -> None:
     victim = nodes.primaries()[0]
     (heir,) = nodes.replicas_of(victim)
     table = page.get_by_role("region", name="Nodes of the cluster")
@@ -241,7 +253,12 @@ def test_a_killed_node_is_seen_failed_and_healed(page: Page, nodes: Cluster) -> 
     expect(happened).to_contain_text(f"{victim.address} is failed.")
     expect(happened).to_contain_text(f"{heir.address} is a primary now.")
     expect(page.get_by_text("Every slot is served")).to_be_visible(timeout=FAILOVER_MS)
+    expect(page.get_by_role("region", name=f"{victim.address}, without slots")).to_contain_text("failed")
+    expect(page.get_by_text("No replica is well")).to_be_visible()
+    if shots:
+        page.screenshot(path=shots / "cluster-failover-desktop-light.png")
     nodes.restart(victim)
     expect(row).to_contain_text("online", timeout=FAILOVER_MS)
     expect(row).to_contain_text("replica", timeout=FAILOVER_MS)
     expect(happened).to_contain_text(f"{victim.address} is online again.")
+    expect(page.get_by_text("No replica is well")).to_have_count(0)

@@ -79,3 +79,18 @@ def test_what_was_typed_comes_back(pane: Page) -> None:
     expect(pane.get_by_role("log")).to_contain_text("PONG")
     pane.keyboard.press("ArrowUp")
     expect(pane.get_by_role("combobox", name="Command")).to_have_value("PING")
+
+
+def test_a_write_leads_to_its_undo(pane: Page, client: redis.Redis) -> None:
+    client.set("cli:undone", "before")
+    run(pane, "SET cli:undone after")
+    pane.get_by_role("link", name="undo it in History").click()
+    pane.get_by_role("button", name="Undo transaction").first.click()
+    expect(pane.get_by_text("Undone: 1 key as before.")).to_be_visible()
+    assert client.get("cli:undone") == b"before"
+
+
+def test_what_only_reads_has_no_undo(pane: Page) -> None:
+    run(pane, "GET value:text")
+    expect(pane.get_by_role("log")).to_contain_text("first line")
+    expect(pane.get_by_role("link", name="undo it in History")).to_have_count(0)

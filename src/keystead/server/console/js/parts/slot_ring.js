@@ -12,8 +12,8 @@ const LEAST = 0.18; // an arc narrower than this has no number in it
 
 /** @typedef {{number: number, address: string, slots: [number, number][], isFailed: boolean}} Shard */
 
-/** Colours repeat after eight. @param {number} number of a shard, from 1 on */
-export const colourOf = (number) => `shard-${(number - 1) % 8}`;
+/** Colours repeat after eight. @param {number} number of a shard, from 1 on; 0: of none */
+export const colourOf = (number) => (number ? `shard-${(number - 1) % 8}` : "shard-none");
 
 /** @param {Shard[]} shards @param {number} covered how many slots are served @returns {SVGElement} */
 export function slotRing(shards, covered) {

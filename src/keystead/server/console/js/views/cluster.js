@@ -58,7 +58,7 @@ export function showCluster(place) {
     // The picture and the table are drawn anew only when something in them changed, so that nobody loses a place in them.
     const next = JSON.stringify(cluster);
     if (next !== drawn) {
-      fill(picture, slotRing(shards.map(({ number, primary }) => ({ number, address: primary.address, slots: primary.slots, isFailed: primary.health === "failed" })), cluster.slots_covered),
+      fill(picture, slotRing(shards.filter(({ number }) => number).map(({ number, primary }) => ({ number, address: primary.address, slots: primary.slots, isFailed: primary.health === "failed" })), cluster.slots_covered),
         el("div", { class: "shards" }, shards.map(shardBox)));
       fill(nodes, nodeTable(shards));
       drawChoice(shards);
@@ -90,12 +90,16 @@ export function showCluster(place) {
   }
 }
 
-/** Shards by their lowest slot; a primary without slots, and a replica whose primary is unknown, stand at the end. @param {Node[]} nodes @returns {Shard[]} */
+/**
+ * Those that serve slots, by the lowest one, each with its replicas; behind them as number 0 whoever belongs to none: a
+ * primary without slots, as a failed one is when its replica has taken over, and what follows such a one.
+ * @param {Node[]} nodes @returns {Shard[]}
+ */
 function shardsOf(nodes) {
-  const isThere = new Set(nodes.map(({ id }) => id));
-  const lowest = (/** @type {Node} */ node) => node.slots[0]?.[0] ?? SLOTS;
-  const heads = nodes.filter(({ role, primary }) => role === "primary" || primary === null || !isThere.has(primary)).sort((left, right) => lowest(left) - lowest(right));
-  return heads.map((primary, place) => ({ number: place + 1, primary, replicas: nodes.filter((node) => node !== primary && node.primary === primary.id) }));
+  const heads = nodes.filter(({ slots }) => slots.length).sort((left, right) => left.slots[0][0] - right.slots[0][0]);
+  const shards = heads.map((primary, place) => ({ number: place + 1, primary, replicas: nodes.filter((node) => node !== primary && node.primary === primary.id) }));
+  const placed = new Set(shards.flatMap(({ primary, replicas }) => [primary, ...replicas]));
+  return [...shards, ...nodes.filter((node) => !placed.has(node)).map((primary) => ({ number: 0, primary, replicas: [] }))];
 }
 
 /** @param {import("../api.js").Cluster} cluster */
@@ -110,11 +114,13 @@ function stateInWords({ state, detail, acknowledge, slots_covered: covered, node
 
 /** @param {Shard} shard */
 function shardBox({ number, primary, replicas }) {
+  if (!number) return el("section", { class: "shard", "aria-label": `${primary.address}, without slots` }, el("h3", {}, el("span", { class: `swatch ${colourOf(0)}` }), "Serves no slots"), nodeBox(primary));
   const share = slotsOf(primary) / SLOTS;
+  const isAlone = !replicas.some(({ health }) => health === "online");
   return el("section", { class: "shard", "aria-label": `Shard ${number}` },
     el("h3", {}, el("span", { class: `swatch ${colourOf(number)}` }), `Shard ${number}`, el("span", { class: "quiet" }, ` ${(share * 100).toFixed(1)} %`)),
     el("p", { class: "quiet mono" }, `slots ${slotsInWords(primary.slots)}`),
-    nodeBox(primary), replicas.map(nodeBox), !replicas.length && el("p", { class: "trouble" }, "no replica: if it dies, its slots are not served"));
+    nodeBox(primary), replicas.map(nodeBox), isAlone && el("p", { class: "trouble" }, "No replica is well: if this node dies, nobody serves its slots."));
 }
 
 /** @param {Node} node */
@@ -139,7 +145,7 @@ function memoryInWords({ used_memory_bytes: used, max_memory_bytes: most }) {
 function nodeTable(shards) {
   const figure = (/** @type {number | null} */ value, format = counted) => (value === null ? "–" : format(value));
   const rows = shards.flatMap(({ number, primary, replicas }) => [primary, ...replicas].map((node) => [
-    el("span", { class: "mono" }, node.address), el("span", {}, el("span", { class: `swatch ${colourOf(number)}` }), `${number} ${node.role}`), healthOf(node),
+    el("span", { class: "mono" }, node.address), el("span", {}, el("span", { class: `swatch ${colourOf(number)}` }), `${number || "no slots,"} ${node.role}`), healthOf(node),
     node.slots.length ? counted(slotsOf(node)) : "–", figure(node.keys), memoryInWords(node), figure(node.clients), figure(node.ops_per_second, perSecond),
     node.role === "replica" ? figure(node.lag_bytes, size) : "–",
   ]));

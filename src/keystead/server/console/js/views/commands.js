@@ -8,7 +8,8 @@ import { split } from "../parts/command_line.js";
 import { ask } from "../parts/dialog.js";
 import { duration } from "../parts/figures.js";
 import { written } from "../parts/replies.js";
-import { state } from "../state.js";
+import { link } from "../router.js";
+import { isCluster, mayWrite, state } from "../state.js";
 
 const MOST_CHOICES = 8;
 const PAUSE_MS = 150;
@@ -203,7 +204,8 @@ class CommandPane {
       reply.className = "trouble";
       fill(reply, problem.members?.redis_error ?? problem.message);
     }
-    fill(took, duration((performance.now() - started) / 1000));
+    const changed = !reply.className && !isCluster() && mayWrite() && findCommand(line)?.flags.includes("write");
+    fill(took, duration((performance.now() - started) / 1000), changed && el("a", { href: link({ view: "history" }) }, "undo it in History"));
     this._runs.scrollTop = this._runs.scrollHeight;
   }
 

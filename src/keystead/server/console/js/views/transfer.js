@@ -6,7 +6,7 @@ import { button, el, field, fill } from "../elements.js";
 import { counted, plural, size } from "../parts/figures.js";
 import { failed, notice } from "../parts/notices.js";
 import { link } from "../router.js";
-import { mayWrite, state } from "../state.js";
+import { isCluster, mayWrite, state } from "../state.js";
 
 const PIECE_BYTES = 4 << 20;
 
@@ -93,7 +93,7 @@ function importing(leaving) {
         bar.value = sent / chosen.size;
         fill(told, `${plural(keys, "key")} imported, ${size(sent)} of ${size(chosen.size)}`);
       }
-      fill(told, `${plural(keys, "key")} imported${kept ? `, ${counted(kept)} that exist were kept` : ""}. `, el("a", { href: link({}) }, "Show the keys"));
+      fill(told, `${plural(keys, "key")} imported${kept ? `, ${counted(kept)} that exist were kept` : ""}. `, el("a", { href: link({}) }, "Show the keys"), !isCluster() && ". ", !isCluster() && el("a", { href: link({ view: "history" }) }, "Undo it in History"));
       notice(`${plural(keys, "key")} imported.`);
     } catch (error) {
       fill(told, `It stopped after ${counted(keys)} keys; those before are in the store. `, el("span", { class: "trouble" }, /** @type {Error} */ (error).message));
