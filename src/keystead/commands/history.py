@@ -11,26 +11,31 @@ rare in it: a reply then ends early, even empty.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
-
-import msgspec
+from typing import TYPE_CHECKING, Final
 
 from keystead.commands.declaration import command
-from keystead.commands.moments import NotAMoment, iso, read_moment
+from keystead.commands.moments import NotAMoment, read_moment
 from keystead.commands.numbers import positive
+from keystead.commands.past_documents import (
+    Document,
+    change_of,
+    difference_of,
+    item_of,
+    moment_of,
+    nothing_of,
+    removed_of,
+    transaction_of,
+)
+from keystead.commands.past_replies import MOST_COUNT, Shown, Told, ask, gather
 from keystead.commands.placement import NO_PAST
 from keystead.engine.history import questions
-from keystead.engine.history.answering import MOST_BYTES
-from keystead.engine.history.answers import Behind, Difference, Moment, Removed
+from keystead.engine.history.answers import Behind, Difference, Removed
 from keystead.engine.history.questions import (
-    Change,
     Changes,
     Differences,
     DifferencesBetween,
-    Dropped,
     Folders,
     FoldersAt,
     Found,
@@ -41,32 +46,19 @@ from keystead.engine.history.questions import (
     Log,
     LoggedTransaction,
     MomentOf,
-    NotYet,
-    Operation,
     Page,
     RemovedKeys,
     Transactions,
-    Unreadable,
     Value,
     ValueAt,
 )
 from keystead.errors import CommandError
-from keystead.resp import Encoded
 
 if TYPE_CHECKING:
-    from keystead.execution.historian import CallOff
     from keystead.execution.promise import Promise
     from keystead.execution.session import Session
 
-Document: TypeAlias = dict[bytes, object]
-Done: TypeAlias = Callable[[bytes | CommandError], None]
-
 DEFAULT_COUNT: Final = 100
-MOST_COUNT: Final = 1_000
-MOST_ANSWERS: Final = 10
-"""So many answers become one reply at most. One is of `MOST_COUNT` items, or of what was found in half a second."""
-
-ENCODED_AT_ONCE: Final = 100
 
 history_command = partial(
     command,
@@ -94,9 +86,9 @@ def ks_history(
     question = HistoryOf(session.db.number, key, _bounded(count), before, not novalues)
 
     def reply(answer: Changes) -> Told:
-        return Told(answer.changes, partial(_change, values=not novalues), lambda changes: changes)
+        return Told(answer.changes, partial(change_of, values=not novalues), lambda changes: changes)
 
-    return _ask(session, question, reply)
+    return ask(session, question, reply)
 
 
 @history_command(
@@ -108,9 +100,9 @@ def ks_moment(session: Session, moment: bytes) -> bytes | Promise:
     """So that what is asked next is asked of the same moment."""
 
     def reply(answer: Found) -> Told:
-        return Told((), _nothing, lambda _: _moment(answer.moment))
+        return Told((), nothing_of, lambda _: moment_of(answer.moment))
 
-    return _ask(session, MomentOf(moment_argument(session, moment)), reply)
+    return ask(session, MomentOf(moment_argument(session, moment)), reply)
 
 
 @history_command(
@@ -123,9 +115,9 @@ def ks_get(session: Session, key: bytes, moment: bytes) -> bytes | Promise:
     question = ValueAt(session.db.number, key, moment_argument(session, moment))
 
     def reply(answer: Value) -> Told:
-        return Told((), _nothing, lambda _: answer.value)
+        return Told((), nothing_of, lambda _: answer.value)
 
-    return _ask(session, question, reply)
+    return ask(session, question, reply)
 
 
 @history_command(
@@ -147,11 +139,11 @@ def ks_keys(
 
     def reply(answer: Page, items: list[Item], following: object) -> Told:
         def page(keys: Shown) -> Document:
-            return {**_moment(answer.moment), b"keys": keys, b"next": following}
+            return {**moment_of(answer.moment), b"keys": keys, b"next": following}
 
-        return Told(items, _item if values else attrgetter("key"), page)
+        return Told(items, item_of if values else attrgetter("key"), page)
 
-    return _gather(session, question, "after", reply)
+    return gather(session, question, "after", reply)
 
 
 @history_command(
@@ -179,11 +171,11 @@ def ks_folders(
 
     def reply(answer: Folders) -> Told:
         def page(folders: Shown) -> Document:
-            return {**_moment(answer.moment), b"total": answer.total, b"folders": folders, b"next": answer.following}
+            return {**moment_of(answer.moment), b"total": answer.total, b"folders": folders, b"next": answer.following}
 
         return Told(answer.items, list, page)
 
-    return _ask(session, question, reply)
+    return ask(session, question, reply)
 
 
 @history_command(
@@ -207,15 +199,15 @@ def ks_diff(
     def reply(answer: Differences, items: list[Difference], following: object) -> Told:
         def page(changes: Shown) -> Document:
             return {
-                b"from": _moment(answer.earlier),
-                b"to": _moment(answer.later),
+                b"from": moment_of(answer.earlier),
+                b"to": moment_of(answer.later),
                 b"changes": changes,
                 b"next": following,
             }
 
-        return Told(items, _difference, page)
+        return Told(items, difference_of, page)
 
-    return _gather(session, question, "after", reply)
+    return gather(session, question, "after", reply)
 
 
 @history_command(
@@ -234,9 +226,9 @@ def ks_deleted(
             place = b"%d:%d" % following
         elif isinstance(following, int):
             place = b"%d" % following
-        return Told(items, _removed, lambda keys: {b"keys": keys, b"next": place})
+        return Told(items, removed_of, lambda keys: {b"keys": keys, b"next": place})
 
-    return _gather(session, question, "before", reply)
+    return gather(session, question, "before", reply)
 
 
 @history_command(
@@ -266,177 +258,9 @@ def ks_log(
     question = Transactions(start, _bounded(count), prefix, name, db, back, end)
 
     def reply(answer: Log, items: list[LoggedTransaction], following: object) -> Told:
-        return Told(items, _transaction, lambda transactions: {b"transactions": transactions, b"next": following})
+        return Told(items, transaction_of, lambda transactions: {b"transactions": transactions, b"next": following})
 
-    return _gather(session, question, "end" if back else "start", reply)
-
-
-# --- Asking ----------------------------------------------------------------------------------------------------------
-
-
-Shown: TypeAlias = list[Encoded]
-"""Items of a reply, each encoded."""
-
-
-class Told(NamedTuple):
-    """What a reply says."""
-
-    items: Sequence[Any]
-    shown: Callable[[Any], object]
-    """What is told of an item."""
-    whole: Callable[[Shown], object]
-    """The reply with them."""
-
-
-def _ask(session: Session, question: questions.Question, reply: Callable[[Any], Told]) -> bytes | Promise:
-    """One question, and its reply."""
-    executor = session.local
-    calling_off: list[CallOff] = []
-
-    def start(done: Done) -> None:
-        def answered(outcome: questions.Outcome | None) -> None:
-            failure = failure_of(outcome)
-            if failure is not None:
-                done(failure)
-            else:
-                _tell(session, reply(outcome), done)
-
-        calling_off.append(executor.historian.ask(question, answered))
-
-    return executor.eventually([], start, lambda: calling_off[-1]())
-
-
-def _gather(
-    session: Session,
-    question: KeysAt | DifferencesBetween | RemovedKeys | Transactions,
-    place: str,
-    reply: Callable[[Any, list[Any], object], Told],
-) -> bytes | Promise:
-    """A page: *question* is asked, from one place to the next, until enough is found that may be shown. *place* is the
-    field that says where it goes on."""
-    executor = session.local
-    gathering = _Gathering(session, question.limit, back=place == "end")
-    calling_off: list[CallOff] = []
-
-    def start(done: Done) -> None:
-        def ask(asked: questions.Question) -> None:
-            calling_off[:] = [executor.historian.ask(asked, answered)]
-
-        def answered(outcome: Any) -> None:
-            failure = failure_of(outcome)
-            if failure is not None:
-                done(failure)
-            elif gathering.add(outcome):
-                _tell(session, reply(outcome, gathering.items, gathering.following), done)
-            else:
-                following = outcome.following
-                if isinstance(outcome, Log):
-                    following = questions.At(following)
-                ask(msgspec.structs.replace(question, **{place: following, "limit": gathering.wanted}))
-
-        ask(msgspec.structs.replace(question, limit=gathering.wanted))
-
-    return executor.eventually([], start, lambda: calling_off[-1]())
-
-
-def _tell(session: Session, told: Told, done: Done) -> None:
-    """Encode a reply, bit by bit: a thousand transactions at once would stop everybody else for six milliseconds."""
-    encode = session.encode  # the client may choose the other protocol meanwhile
-    shown: Shown = []
-
-    def go_on() -> None:
-        items = told.items[len(shown) : len(shown) + ENCODED_AT_ONCE]
-        shown.extend(Encoded(encode(told.shown(item))) for item in items)
-        if len(shown) < len(told.items):
-            session.executor.call_later(0, go_on)
-        else:
-            done(encode(told.whole(shown)))
-
-    go_on()
-
-
-class _Gathering:
-    """The items of one reply, from several answers."""
-
-    def __init__(self, session: Session, count: int, *, back: bool) -> None:
-        self._session = session
-        self._count = count
-        self._back = back
-        self._bytes = 0
-        self._answers = 0
-        self.items: list[Any] = []
-        self.following: object = None
-
-    @property
-    def wanted(self) -> int:
-        """How many to ask for. Of those who may not read all most may be dropped."""
-        left = max(1, self._count - len(self.items))
-        return left if self._session.user.may_read_all else MOST_COUNT
-
-    def add(self, answer: Any) -> bool:
-        """Take in what may be shown of an answer; whether that is enough. `following` never names what is not shown."""
-        reads_all = self._session.user.may_read_all
-        for item in answer.items:
-            shown = item if reads_all else self._readable(item)
-            if shown is None:
-                continue
-            self.items.append(shown)
-            self._bytes += _length(shown)
-            if not reads_all and self._is_full and item is not answer.items[-1]:
-                self.following = _place_behind(shown, back=self._back)
-                return True
-        self.following = answer.following
-        self._answers += 1
-        if answer.following is None:
-            return True
-        if isinstance(answer, (Gone, Log)):  # whose places name no key
-            return self._is_full or self._answers == MOST_ANSWERS
-        return self._is_full and (reads_all or self._readable(answer.items[-1]) is not None)
-
-    @property
-    def _is_full(self) -> bool:
-        return len(self.items) >= self._count or self._bytes > MOST_BYTES
-
-    def _readable(self, item: Any) -> Any:
-        """What of the item this user may see; None for nothing."""
-        may_read = self._session.user.may_read_key
-        if not isinstance(item, LoggedTransaction):
-            return item if may_read(item.key) else None
-        operations = [each for each in item.operations if each.key is None or may_read(each.key)]
-        return msgspec.structs.replace(item, operations=operations, left_out=0) if operations else None
-
-
-def _length(item: Any) -> int:
-    if isinstance(item, Difference):
-        return len(item.before or b"") + len(item.after or b"")
-    return 0 if isinstance(item, LoggedTransaction) else len(item.value)
-
-
-def _place_behind(item: Any, *, back: bool) -> object:
-    """Where to go on behind the item. *back*: in a log that is read back."""
-    if isinstance(item, LoggedTransaction):
-        return item.sequence + (not back)
-    if isinstance(item, Removed):
-        return Behind(item.sequence, item.number)
-    return item.key
-
-
-def failure_of(outcome: questions.Outcome | None) -> CommandError | None:
-    """The error for what is no answer."""
-    match outcome:
-        case None:
-            return CommandError("TRYAGAIN the process that reads the past has ended; ask again")
-        case Dropped(floor):
-            return CommandError(
-                f"GONE the past is kept from {iso(floor.time_ms)} on, which is behind transaction {floor.sequence}"
-            )
-        case NotYet(newest):
-            return CommandError(
-                f"ERR that has not happened: the last transaction is {newest.sequence}, of {iso(newest.time_ms)}"
-            )
-        case Unreadable(reason):
-            return CommandError(f"DAMAGED the past cannot be read: {reason}")
-    return None
+    return gather(session, question, "end" if back else "start", reply)
 
 
 # --- What was asked --------------------------------------------------------------------------------------------------
@@ -463,79 +287,3 @@ def _place(text: bytes | None) -> int | Behind | None:
         return None
     sequence, colon, number = text.partition(b":")
     return Behind(positive(sequence), positive(number)) if colon else positive(sequence)
-
-
-# --- Replies ---------------------------------------------------------------------------------------------------------
-
-
-def _moment(moment: Moment) -> Document:
-    return {b"sequence": moment.sequence, b"time-ms": moment.time_ms}
-
-
-def _nothing(_: object) -> None:
-    """There is no item to be told of."""
-
-
-def _item(item: Item) -> list[object]:
-    return [item.key, item.value, item.expires_at_ms or None]
-
-
-def _change(change: Change, *, values: bool) -> Document:
-    found: Document = {
-        b"sequence": change.sequence,
-        b"time-ms": change.time_ms,
-        b"operation": change.operation.encode(),
-        b"user": change.user.encode(),
-        b"client": change.client.encode(),
-        b"size": change.size,
-        b"expires-at-ms": change.expires_at_ms or None,
-    }
-    if values:
-        found[b"value"] = change.value
-    return found
-
-
-def _difference(difference: Difference) -> Document:
-    return {
-        b"key": difference.key,
-        b"before": difference.before,
-        b"before-expires-at-ms": difference.before_expires_at_ms or None,
-        b"after": difference.after,
-        b"after-expires-at-ms": difference.after_expires_at_ms or None,
-    }
-
-
-def _removed(removed: Removed) -> Document:
-    return {
-        b"key": removed.key,
-        b"sequence": removed.sequence,
-        b"time-ms": removed.time_ms,
-        b"operation": removed.operation.encode(),
-        b"user": removed.user.encode(),
-        b"client": removed.client.encode(),
-        b"value": removed.value,
-        b"expires-at-ms": removed.expires_at_ms or None,
-    }
-
-
-def _transaction(logged: LoggedTransaction) -> Document:
-    return {
-        b"sequence": logged.sequence,
-        b"time-ms": logged.time_ms,
-        b"user": logged.user.encode(),
-        b"client": logged.client.encode(),
-        b"operations": list(map(_operation, logged.operations)),
-        b"left-out": logged.left_out,
-    }
-
-
-def _operation(operation: Operation) -> Document:
-    return {
-        b"operation": operation.name.encode(),
-        b"db": operation.database,
-        b"key": operation.key,
-        b"size": operation.size,
-        b"offset": operation.offset,
-        b"expires-at-ms": operation.expires_at_ms or None,
-        b"swapped-with": operation.swapped_with,
-    }

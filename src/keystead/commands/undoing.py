@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from keystead.commands.declaration import command
-from keystead.commands.history import failure_of, moment_argument
+from keystead.commands.history import moment_argument
 from keystead.commands.numbers import positive
+from keystead.commands.past_replies import failure_of
 from keystead.commands.placement import NO_PAST
 from keystead.engine.history.questions import NotYet
 from keystead.errors import CommandError, UndoConflict
