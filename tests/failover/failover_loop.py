@@ -250,6 +250,7 @@ def plan(
         "kill": faults.kill,
         "kill-ahead": faults.kill_ahead,
         "kill-door": faults.kill_door(doors),
+        "blackout": faults.blackout,
         "crash": faults.crash,
         "pause": faults.pause,
         "stall": faults.stall,
