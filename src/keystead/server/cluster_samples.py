@@ -92,4 +92,5 @@ class ClusterSamples(Kept[ClusterSample]):
 def _growth(before: Mapping[str, Figures], now: Mapping[str, Figures], counter: str, took_s: float) -> float:
     """What a counter of nodes grew by a second; a node that comes, goes or starts anew adds nothing."""
     pairs = [(before[name], figures) for name, figures in now.items() if name in before]
-    return round(sum(max(0, getattr(after, counter) - getattr(was, counter)) for was, after in pairs) / took_s, 1)
+    grown: int = sum(max(0, getattr(after, counter) - getattr(was, counter)) for was, after in pairs)
+    return round(grown / took_s, 1)
