@@ -88,10 +88,10 @@ def _read_parts(kind: str, count: int, data: bytes, at: int) -> tuple[ReadReply,
     return ReadReply(kind, parts), at
 
 
-def read_replies(data: bytes) -> list[ReadReply]:
-    """All replies in *data*, one behind the other."""
+def each_of(data: bytes) -> list[bytes]:
+    """All replies in *data*, one behind the other, each still encoded."""
     replies, at = [], 0
     while at < len(data):
-        reply, at = _read(data, at)
-        replies.append(reply)
+        begin, at = at, _end(data, at)
+        replies.append(data[begin:at])
     return replies

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("keystead.cluster")
 
 INTERVAL_S: Final = 1.0
+ANSWER_S: Final = 1.0
+"""A node that takes longer must not keep those that answer from being asked."""
 STALE_S: Final = 5.0
 """Figures older than this tell nothing of a node any more."""
 
@@ -61,11 +63,13 @@ class NodeFigures:
 
     async def _ask(self, node: Node) -> None:
         try:
-            info = await self._client.ask(node.id, b"INFO")
-        except (ClusterUnavailable, CommandError) as failure:
+            async with asyncio.timeout(ANSWER_S):
+                info = await self._client.ask(node.id, b"INFO")
+            figures = _figures(_fields(info))
+        except (ClusterUnavailable, CommandError, TimeoutError, ValueError) as failure:
             log.debug("%s tells no figures: %s", node.shown_address, failure)
-            return
-        self._kept[node.id] = self._clock_s(), _figures(_fields(info))
+        else:
+            self._kept[node.id] = self._clock_s(), figures
 
     def of(self, node_id: str) -> Figures | None:
         """What the node said last; None when that is too long ago."""
@@ -79,10 +83,10 @@ class NodeFigures:
             return None
         return max(0, primary.replication_offset - own.replication_offset)
 
-    def of_primaries(self) -> list[Figures]:
-        """Of those that serve slots and have said something."""
-        found = (self.of(node.id) for node in self._client.topology.primaries)
-        return [figures for figures in found if figures is not None]
+    def of_primaries(self) -> dict[str, Figures]:
+        """Of those that serve slots and have said something, by their ids."""
+        found = ((node.id, self.of(node.id)) for node in self._client.topology.primaries)
+        return {node_id: figures for node_id, figures in found if figures is not None}
 
 
 def _fields(info: bytes) -> dict[str, str]:

@@ -215,6 +215,7 @@ class HttpServer:
             if not self._by_address[connection.host]:
                 del self._by_address[connection.host]
             if hasattr(connection, "session"):
+                self.calls.forget(connection.session)
                 self.executor.close_session(connection.session)
 
     def enforce_deadlines(self) -> None:

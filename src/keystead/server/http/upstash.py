@@ -192,30 +192,29 @@ def post_pipeline(request: Request) -> Response | Awaitable[Response] | None:
 
 
 async def _pipelined(request: Request, commands: list[list[bytes]], form: Form) -> Response:
-    replies = []
-    for number, args in enumerate(commands, 1):
-        replies.append(await _reply(request, args))
-        if number % SLICE_COMMANDS == 0:
+    replies: list[bytes] = []
+    for begin in range(0, len(commands), SLICE_COMMANDS):
+        if begin:
             await asyncio.sleep(0)
+        replies += await _replies(request, commands[begin : begin + SLICE_COMMANDS])
     return form.all(replies)
 
 
-async def _reply(request: Request, args: list[bytes]) -> bytes:
+async def _replies(request: Request, commands: list[list[bytes]]) -> list[bytes]:
     """Executed, not durable yet: the answer as a whole waits for that."""
+    refusals = [_refusal(args) for args in commands]
+    accepted = [args for args, refusal in zip(commands, refusals, strict=True) if refusal is None]
+    executed = iter(await request.calls.run_each(request.session, accepted))
+    return [next(executed) if refusal is None else refusal for refusal in refusals]
+
+
+def _refusal(args: list[bytes]) -> bytes | None:
+    """The reply to what cannot be executed here."""
     try:
         check_command(args, INSTEAD)
     except Problem as problem:
         return resp.error(problem.redis_error or problem.detail)
-    found: list[bytes] = []
-    arrived = asyncio.Event()
-
-    def executed(reply: bytes) -> None:
-        found.append(reply)
-        arrived.set()
-
-    request.start(args, executed)
-    await arrived.wait()
-    return found[0]
+    return None
 
 
 def post_transaction(request: Request) -> Response | None:

@@ -15,7 +15,7 @@ from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
 from keystead.execution.json_lines import to_line
-from keystead.resp.reading import ReadReply
+from keystead.resp.reading import ReadReply, read_reply
 from keystead.server.http.app import Current
 from keystead.server.http.cluster.document import EXPORT
 from keystead.server.http.cluster.scanning import scan
@@ -65,7 +65,7 @@ async def _step(request: Request, cursor: bytes, prefix: bytes) -> tuple[bytes, 
     """Where it goes on, and the lines so far."""
     cursor, keys = await scan(request, cursor, prefix, STEP_KEYS)
     commands = [command for key in keys for command in ([b"GET", key], [b"PTTL", key])]
-    replies = iter(await request.calls.run_all(request.session, commands))
+    replies = map(read_reply, await request.calls.run_each(request.session, commands))
     now_ms = time.time_ns() // 1_000_000
     return cursor, b"".join(_line(key, next(replies), next(replies), now_ms) for key in keys)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from keystead.resp.reading import ReadReply
+from keystead.resp.reading import ReadReply, read_reply
 from keystead.server.http import bodies
 from keystead.server.http.cluster.document import IMPORT
 from keystead.server.http.importing import Counts, Record, batches, check, checked_parameters, command_of, records
@@ -43,7 +43,8 @@ def _refuse_other_databases(record: Record) -> None:
 async def _apply(request: Request, batch: list[Record], counts: Counts, *, keep: bool) -> None:
     now_ms = time.time_ns() // 1_000_000
     live = [record for record in batch if not 0 < record.expires_at_ms <= now_ms]
-    replies = await request.calls.run_all(request.session, [command_of(record, keep=keep) for record in live])
+    commands = [command_of(record, keep=keep) for record in live]
+    replies = [read_reply(reply) for reply in await request.calls.run_each(request.session, commands)]
     counts.imported += sum(reply.kind == "+" for reply in replies)
     counts.kept += sum(reply.value is None for reply in replies)
     counts.expired += len(batch) - len(live)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_from_bytes
 
-from keystead.resp.reading import ReadReply
+from keystead.resp.reading import ReadReply, read_reply
 from keystead.server.http import bodies
 from keystead.server.http.cluster.absent import DELETE_BY_PREFIX, HISTORY
 from keystead.server.http.cluster.document import COLLECTION
@@ -106,7 +106,7 @@ async def _items(request: Request, keys: list[bytes], include: list[str]) -> lis
 async def _ask(request: Request, keys: list[bytes], asked: list[str]) -> dict[bytes, dict[str, ReadReply]]:
     """What is to be known of each key, in one go."""
     commands = [[INCLUDABLE[what], key] for key in keys for what in asked]
-    replies = iter(await request.calls.run_all(request.session, commands))
+    replies = map(read_reply, await request.calls.run_each(request.session, commands))
     return {key: {what: next(replies) for what in asked} for key in keys}
 
 
