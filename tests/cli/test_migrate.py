@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cli.stores import content, fill, keystead
-from clusters import Cluster
+from clusters import Cluster, make_certificates, running_cluster
 from migration.writing import Ask, ClusterDoor, Writer, differences
 from servers import Server, free_port, running, start_keystead, start_redis
 
@@ -393,6 +393,31 @@ def test_a_node_of_a_cluster_is_no_server_of_its_own(tmp_path: Path, cluster: Cl
     node = f"127.0.0.1:{cluster.nodes[0].port}"
     assert f"write cluster://{node}" in refused(tmp_path, tmp_path / "data", f"redis://{node}")
     assert f"write cluster://{node}" in refused(tmp_path, f"redis://{node}", tmp_path / "new")
+
+
+def test_a_cluster_without_replicas_is_refused_unless_none_is_waited_for(tmp_path: Path) -> None:
+    fill(tmp_path / "data", 100)
+    with running_cluster(tmp_path / "cluster", replicas=0) as alone:
+        errors = refused(tmp_path, tmp_path / "data", cluster_url(alone))
+        assert "has no replica" in errors
+        assert "--acknowledge async" in errors
+        ends = ("migrate", "--from", tmp_path / "data", "--to", cluster_url(alone), "--state", tmp_path / "state.json")
+        moved = keystead(*ends, "--acknowledge", "async", "--cut-over")
+        assert moved.status == 0, moved.errors
+
+
+def test_keys_are_moved_to_a_cluster_that_is_encrypted_and_asks_for_a_certificate(tmp_path: Path) -> None:
+    fill(tmp_path / "data", 100)
+    certificates = make_certificates(tmp_path / "certificates")
+    with running_cluster(tmp_path / "cluster", certificates=certificates, password="secret") as encrypted:
+        password = tmp_path / "password"
+        password.write_text("secret\n")
+        target = cluster_url(encrypted).replace("cluster://", "clusters://")
+        ends = ("migrate", "--from", tmp_path / "data", "--to", target, "--state", tmp_path / "state.json")
+        proof = ("--to-ca", certificates.authority, "--to-cert", certificates.client_certificate)
+        proof = (*proof, "--to-key", certificates.client_key)
+        moved = keystead(*ends, *proof, "--to-password-file", password, "--cut-over")
+        assert moved.status == 0, moved.errors
 
 
 def test_a_server_that_serves_another_directory_is_not_paused(tmp_path: Path) -> None:

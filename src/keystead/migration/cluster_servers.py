@@ -57,6 +57,11 @@ class ClusterServers:
         """As Servers: the primaries of now."""
         return [ClusterPlace(self, node.id) for node in self._client.topology.primaries]
 
+    def without_replicas(self) -> list[str]:
+        """The addresses of the primaries that nobody follows."""
+        topology = self._client.topology
+        return [node.shown_address for node in topology.primaries if not topology.replicas_of(node.id)]
+
     def run_at(self, targets: Sequence[int | str], commands: Sequence[Command]) -> list[Any]:
         """Each at its slot, or at a node. ServerUnreachable when the cluster is not well for too long."""
         deadline_s = time.monotonic() + self._patience_s

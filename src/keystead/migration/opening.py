@@ -95,6 +95,12 @@ def open_target(end: End, acknowledge: Acknowledge) -> Target:
         from keystead.migration.cluster_servers import ClusterServers
 
         servers = ClusterServers(server, acknowledge=acknowledge)
+        if acknowledge == "replicated" and (alone := servers.without_replicas()):
+            servers.close()
+            raise Unsuitable(
+                f"{', '.join(alone)} of {server} has no replica, so no write there counts as done: "
+                "give it one, or say --acknowledge async"
+            )
         return ServerTarget(servers, str(server), 0, servers.close)
     connection = _single(server)
     return ServerTarget(connection, str(server), server.database, connection.close)
