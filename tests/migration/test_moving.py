@@ -300,16 +300,24 @@ def test_changes_that_are_dropped_just_before_the_end_are_not_taken_for_none(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moving, "SHARE_OF_PAUSE", 1 << 60)  # only keys that are known to have changed are compared
-    source, ends = stage.source, iter([True])
+    source, losing = stage.source, []
+    compare_again = Moving._compare_again
+
+    def then_lose(self: Moving, pause_ms: int) -> int:
+        changed = compare_again(self, pause_ms)
+        losing.append(True)
+        return changed
 
     def behind(position: str) -> int:
-        if source.paused and next(ends, False):
+        if losing:
+            losing.clear()
             source.keys[b"k3"] = b"a last word", 0
             source.log.append(Put(0, b"k3", b"a last word", 0))
             source.first_kept = len(source.log)
             raise PositionLost("it was dropped")
         return len(source.log) - int(position)
 
+    monkeypatch.setattr(Moving, "_compare_again", then_lose)
     monkeypatch.setattr(source, "behind", behind)
     stage.run()
     assert stage.target.keys == source.keys
