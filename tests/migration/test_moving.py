@@ -9,7 +9,7 @@ import pytest
 
 from keystead.migration import applying, moving, verification
 from keystead.migration.moving import Choices, CutOver, Lag, Moving, NotTheSame, Refused
-from keystead.migration.source import Delete, Expire, Flush, Gap, Put, SourceFailed
+from keystead.migration.source import Delete, Expire, Flush, Gap, PositionLost, Put, SourceFailed
 from keystead.migration.state import Phase, State, StateFile
 from keystead.migration.target import TargetRefused
 from migration.ends import KilledHere, MemorySource, MemoryTarget
@@ -319,6 +319,33 @@ def test_a_source_that_cannot_be_paused_is_cut_over_when_nothing_comes_any_more(
     assert pending == []
     assert done.paused_until_ms == 0
     assert stage.target.keys == stage.source.keys
+
+
+def test_changes_that_are_dropped_just_before_the_end_are_not_taken_for_none(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "SHARE_OF_PAUSE", 1 << 60)  # only keys that are known to have changed are compared
+    source, losing = stage.source, []
+    compare_again = Moving._compare_again
+
+    def then_lose(self: Moving, pause_ms: int) -> int:
+        changed = compare_again(self, pause_ms)
+        losing.append(True)
+        return changed
+
+    def behind(position: str) -> int:
+        if losing:
+            losing.clear()
+            source.keys[b"k3"] = b"a last word", 0
+            source.log.append(Put(0, b"k3", b"a last word", 0))
+            source.first_kept = len(source.log)
+            raise PositionLost("it was dropped")
+        return len(source.log) - int(position)
+
+    monkeypatch.setattr(Moving, "_compare_again", then_lose)
+    monkeypatch.setattr(source, "behind", behind)
+    stage.run()
+    assert stage.target.keys == source.keys
 
 
 def test_a_source_whose_changes_cannot_be_followed_is_repaired_in_the_pause(stage: Stage) -> None:

@@ -247,7 +247,7 @@ class Moving:
         try:
             return self._source.behind(self._state.position)
         except PositionLost:
-            return 0  # the next step says so
+            return 1  # nobody knows; never 0, which would be the end of draining. The next step copies again
 
     def _next_batch(self) -> Batch:
         deadline_s = time.monotonic() + RECONNECT_S

@@ -45,7 +45,7 @@ class Primary:
             b"REPLCONF": b"+OK\r\n",
             b"COMMAND": b"*0\r\n",
             b"CONFIG": b"*0\r\n",
-            b"INFO": bulk(b"redis_version:7.0.0\r\nmaster_repl_offset:0\r\n"),
+            b"INFO": bulk(b"role:master\r\nmaster_replid:%b\r\nmaster_repl_offset:0\r\n" % HISTORY.encode()),
             b"PSYNC": b"+FULLRESYNC " + HISTORY.encode() + b" 100\r\n",
         } | said
         self.heard: list[list[bytes]] = []

@@ -6,31 +6,31 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from clusters import Cluster, running_cluster, slot_of
-from keystead.migration.addresses import ServerAddress
+from clusters import Cluster, make_certificates, running_cluster, slot_of
+from keystead.migration.addresses import ServerAddress, Tls
 from keystead.migration.replica.feed import ReplicaFeed
 from keystead.migration.source import Delete, Expire, Flush, Gap, PositionLost, Put, SourceFailed
 
-FAR_MS = 4102444800000
+MORE = ("--repl-diskless-sync-delay", "0", "--enable-debug-command", "yes")
 PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
 def sharded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    more = ("--repl-diskless-sync-delay", "0", "--enable-debug-command", "yes")
-    with running_cluster(tmp_path_factory.mktemp("source"), more=more) as cluster:
+    with running_cluster(tmp_path_factory.mktemp("source"), more=MORE) as cluster:
         yield cluster
 
 
 class Copy:
     """Strings of a cluster, by what a feed told of them."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, **more: Any) -> None:
         nodes = tuple((node.host, node.port) for node in cluster.nodes)
-        self.feed = ReplicaFeed(ServerAddress(nodes, cluster=True))
+        self.feed = ReplicaFeed(ServerAddress(nodes, cluster=True, **more))
         self.values: dict[bytes, bytes] = {}
         self.gaps = 0
 
@@ -89,6 +89,20 @@ def test_keys_and_changes_of_all_primaries_come_and_go_on_from_a_place(sharded: 
         assert copy.values == expected
 
 
+def test_a_cluster_with_a_password_behind_tls_is_followed_too(tmp_path: Path) -> None:
+    files = make_certificates(tmp_path / "certificates")
+    options = {"shards": 3, "replicas": 0, "certificates": files, "password": "secret", "more": MORE}
+    with running_cluster(tmp_path / "nodes", **options) as cluster:
+        expected = put(cluster, range(20))
+        tls = Tls(str(files.authority), str(files.client_certificate), str(files.client_key))
+        copy = Copy(cluster, password="secret", tls=tls)
+        with closing(copy.feed):
+            copy.copy()
+            expected |= put(cluster, range(10, 30), "other")
+            copy.follow()
+            assert copy.values == expected
+
+
 def test_a_node_that_is_flushed_is_a_gap_and_not_a_flush_of_everything(sharded: Cluster) -> None:
     put(sharded, range(10))
     copy = Copy(sharded)
@@ -127,8 +141,7 @@ def test_slots_that_are_moved_meanwhile_end_the_following_with_a_reason(sharded:
 
 
 def test_a_failover_of_the_source_loses_nothing_that_its_replica_had(tmp_path: Path) -> None:
-    more = ("--repl-diskless-sync-delay", "0")
-    with running_cluster(tmp_path, shards=2, replicas=1, more=more) as cluster:
+    with running_cluster(tmp_path, shards=2, replicas=1, more=MORE) as cluster:
         # Two primaries cannot vote out one of them; a replica that is told to takes over by itself.
         expected, slot = put(cluster, range(40)), slot_of(key_of(1))
         copy = Copy(cluster)

@@ -13,6 +13,7 @@ from primary import HISTORY, Asked, Primary, Script, primary, sends, stream
 
 from keystead.errors import KeysteadError
 from keystead.migration.addresses import ServerAddress, Tls
+from keystead.migration.replica import feed as feed_module
 from keystead.migration.replica.failures import DamagedSnapshot
 from keystead.migration.replica.feed import ReplicaFeed
 from keystead.migration.source import Change, FollowingRefused, PositionLost, Put, Record, SourceFailed
@@ -245,6 +246,17 @@ def test_a_lost_connection_goes_on_behind_the_last_byte_and_takes_over_a_new_his
         assert list(told(feed, 2)) == [Put(0, b"k", b"1", 0), Put(0, b"k", b"2", 0)]
         assert [b"PSYNC", HISTORY.encode(), b"%d" % (101 + len(first) + 10)] in made.heard
         assert feed.position == f"={'b' * 40}:{100 + len(first) + len(second)}:0"
+
+
+def test_how_far_a_primary_of_another_history_is_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Just after a failover its offset may be one that was told already, and what is behind it something else."""
+    monkeypatch.setattr(feed_module, "PATIENCE_S", 0.3)
+    with primary(sends(with_length(EMPTY))) as made, closing(feed_of(made)) as feed:
+        assert list(feed.snapshot()) == []
+        assert feed.behind(feed.position) == 0
+        made.said[b"INFO"] = made.said[b"INFO"].replace(HISTORY.encode(), b"b" * 40)
+        with pytest.raises(SourceFailed, match="another history"):
+            feed.behind(feed.position)
 
 
 def test_a_primary_that_would_begin_anew_has_let_go_of_the_changes() -> None:

@@ -22,7 +22,7 @@ from keystead.migration.replica.values import (
     module_kind,
     skip_module_values,
 )
-from keystead.migration.source import STRING, Record
+from keystead.migration.source import STRING, Record, SourceFailed
 
 _MAGIC: Final = re.compile(rb"(?:REDIS(?P<redis>[0-9]{4})|VALKEY(?P<valkey>[0-9]{3}))").fullmatch
 _MAGIC_BYTES: Final = 9
@@ -56,7 +56,8 @@ class Snapshot:
         """How many libraries of functions were passed over: they are no keys."""
 
     def records(self) -> Iterator[Record]:
-        """All keys. DamagedSnapshot, UnknownSnapshot, ValueTooLarge; complete only when it ends without one."""
+        """All keys; they are complete, and what they should be, only when it ends without an error: DamagedSnapshot,
+        ValueTooLarge, SourceFailed, UnknownSnapshot."""
         version = self._read_magic()
         incoming = self._incoming
         while (code := incoming.byte()) != _END:
@@ -84,14 +85,14 @@ class Snapshot:
         else:
             version, newest = int(match["redis"]), _NEWEST_REDIS
         if not 1 <= version <= newest:
-            raise UnknownSnapshot(f"the snapshot has version {version} of its format, {newest} is known; copy instead")
+            raise UnknownSnapshot(f"the snapshot has version {version} of its format, {newest} is known")
         return version
 
     def _value(self, code: int, key: bytes) -> tuple[str, bytes]:
         """The value as DUMP would tell it; b"" for an empty one."""
         known = self._types.get(code)
         if known is None:
-            raise UnknownSnapshot(f"the value of {key!r} has type {code}, which is not known here; copy instead")
+            raise UnknownSnapshot(f"the value of {key!r} has type {code}, which is not known here")
         incoming = self._incoming
         incoming.begin_capture()
         kind = module_kind(incoming) if code == MODULE_TYPE else known.kind
@@ -125,9 +126,9 @@ class Snapshot:
             incoming.length()
             skip_module_values(incoming)
         elif code == _SLOT_IMPORT_OR_KEY_METADATA and self._types is VALKEY_TYPES:
-            raise UnknownSnapshot("slots are being moved to this node; wait until that is done, then begin again")
+            raise SourceFailed("slots are being moved to this node; wait until that is done, then begin again")
         else:
-            raise UnknownSnapshot(f"the snapshot has part {code}, which is not known here; copy instead")
+            raise UnknownSnapshot(f"the snapshot has part {code}, which is not known here")
 
     def _check(self) -> None:
         computed = self._incoming.checksum()

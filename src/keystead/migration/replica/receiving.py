@@ -78,8 +78,7 @@ class Receiver:
                     return data
                 if self._snapshot_ended:
                     return b""
-                if self._failure is not None:
-                    raise self._failure
+                self.raise_failure()
                 self._arrived.wait(LOOK_EVERY_S)
 
     def stream_bytes(self) -> bytes:
@@ -89,6 +88,11 @@ class Receiver:
         if not data and failure is not None:
             raise failure
         return data
+
+    def raise_failure(self) -> None:
+        """What ended the receiving, if anything did. PositionLost, SourceFailed."""
+        if self._failure is not None:
+            raise self._failure
 
     def acknowledge_now(self) -> None:
         """The primary asked for it."""

@@ -5,6 +5,7 @@ Owns: what the place is after each command; how far the primary itself is. Must 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from threading import Condition
 from typing import Final, NamedTuple
@@ -14,6 +15,7 @@ from keystead.errors import CommandError, ServerUnreachable
 from keystead.migration.addresses import ServerAddress
 from keystead.migration.replica.command_stream import CommandStream
 from keystead.migration.replica.failures import DamagedSnapshot
+from keystead.migration.replica.handshake import NotReady
 from keystead.migration.replica.incoming import Incoming
 from keystead.migration.replica.key_positions import KeyPositions
 from keystead.migration.replica.primaries import Asking, Nodes, is_moving_slots, primaries_of
@@ -23,6 +25,8 @@ from keystead.migration.replica.translating import Translator
 from keystead.migration.source import Change, FollowingRefused, PositionLost, Record, SourceFailed
 
 BATCH_CHANGES: Final = 2000
+NODES_EVERY_S: Final = 1.0
+"""A large cluster has much to tell of its nodes."""
 _DATABASES: Final = 16
 """What a server has that does not say."""
 
@@ -92,6 +96,7 @@ class Shard:
         """Behind the last change that was told."""
         self.known_until_ms = 0 if place else began_ms
         """All that was acknowledged up to then has been told."""
+        self._nodes_seen_s = 0.0
         self._seen = (0, -1)  # when the primary was asked where its stream ends, and where; -1: not yet
 
     def records(self) -> Iterator[Record]:
@@ -132,18 +137,23 @@ class Shard:
         asked_ms = wall_clock_ms()
         try:
             self._seen = (asked_ms, self.end())
-            self._refuse_moved_slots()
+            if self.slots and time.monotonic() - self._nodes_seen_s > NODES_EVERY_S:
+                self._nodes_seen_s = time.monotonic()
+                self._refuse_moved_slots()
         except (ServerUnreachable, SourceFailed):
             return
 
     def end(self) -> int:
-        """The offset that the primary has reached. ServerUnreachable, SourceFailed."""
+        """The offset that the primary has reached. ServerUnreachable, SourceFailed; NotReady while its history is not
+        the one that is followed, as just after a failover: its offsets say nothing then. PositionLost."""
         info = self._ask(b"INFO", b"replication")
-        for line in info.splitlines():
-            name, _, value = line.partition(b":")
-            if name == b"master_repl_offset":
-                return int(value)
-        raise SourceFailed(f"{self._address} does not say how far it is")
+        told = dict(line.partition(b":")[::2] for line in info.splitlines())
+        if (offset := told.get(b"master_repl_offset")) is None:
+            raise SourceFailed(f"{self._address} does not say how far it is")
+        if told.get(b"master_replid") != self._receiver.history.encode():
+            self._receiver.raise_failure()
+            raise NotReady(f"{self._address} has another history now")
+        return int(offset)
 
     def close(self) -> None:
         """Hang up."""
@@ -181,8 +191,6 @@ class Shard:
 
     def _refuse_moved_slots(self) -> None:
         """Of a key that moves, one primary tells the deletion and another one what comes after: in no order."""
-        if not self.slots:
-            return
         nodes = self._ask(b"CLUSTER", b"NODES").decode()
         mine = [primary.slots for primary in primaries_of(nodes, "") if primary.slots == self.slots]
         if is_moving_slots(nodes) or not mine:
