@@ -232,6 +232,14 @@ def test_config_set_changes_all_or_nothing() -> None:
     )
 
 
+def test_what_is_about_a_stores_data_is_not_changed_in_front_of_a_cluster() -> None:
+    front = dataclasses.replace(config.Settings(), cluster=(("127.0.0.1", 7000),))
+    for name, value in (("maxmemory", "1gb"), ("appendfsync", "everysec"), ("history-max-bytes", "1gb")):
+        with pytest.raises(config.ParameterRefused, match="set it at the nodes"):
+            config.changed(front, {name: value})
+    assert config.changed(front, {"timeout": "7"}).idle_timeout_s == 7
+
+
 @pytest.mark.parametrize("name", ["port", "bind", "databases", "appendonly"])
 def test_what_needs_a_restart_cannot_be_set(name: str) -> None:
     with pytest.raises(config.ParameterRefused, match="can't set immutable config"):
