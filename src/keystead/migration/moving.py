@@ -119,8 +119,9 @@ class Moving:
             self._follow_up_to(wall_clock_ms())
             self._remove_extra()
             self._compare()
+            does = "follows" if self._source.follows else "has what was copied of"
             self._report.say(
-                f"{self._target.describe()} follows {self._source.describe()}; cut over when the time has come"
+                f"{self._target.describe()} {does} {self._source.describe()}; cut over when the time has come"
             )
             while not self._told():
                 self._step()
