@@ -96,7 +96,9 @@ def run_migrate(arguments: list[str]) -> int:
         chosen = origin.server.database
     database = chosen or 0
     with contextlib.ExitStack() as closing:
-        source = open_source(origin, database, follow=not parsed.copy, spool=parsed.spool, controlled_by=control)
+        source = open_source(
+            origin, database, follow=not (parsed.copy or parsed.compare), spool=parsed.spool, controlled_by=control
+        )
         closing.callback(source.close)
         refuse_other_databases(source, chosen, destination.server is not None and destination.server.cluster)
         target = open_target(destination, parsed.acknowledge)
