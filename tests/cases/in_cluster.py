@@ -37,6 +37,7 @@ OTHERWISE: dict[str, str] = {
     "server: INFO values that are the same everywhere": "there are replicas",
     "server: WAIT without replicas": "there are replicas, and one of them has everything that was acknowledged",
     "server: pipelined commands behind WAIT keep their order": "there is a replica, so WAIT answers 1, and at once",
+    "server: CONFIG SET of memory sizes": "maxmemory is a setting of the nodes",
     "server: above maxmemory what may grow is refused, the rest goes on": "maxmemory is a setting of the nodes",
 }
 """Cases that are answered otherwise in front of a cluster, on purpose. They are played, and must differ."""

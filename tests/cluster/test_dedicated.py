@@ -173,3 +173,15 @@ async def test_closing_the_client_settles_everything() -> None:
         await client.close()
         assert (await sent[1]).startswith(UNKNOWN)
         assert (await unsent[1]).startswith(DOWN)
+
+
+@in_loop
+async def test_a_connection_that_is_just_being_given_back_is_closed_with_the_client() -> None:
+    async with FakeCluster(1) as cluster, client_of([cluster.nodes[0].address]) as client:
+        cluster.nodes[0].on("UNWATCH", SILENCE)
+        mine = client.dedicate(0, 2)
+        await on(mine, "WATCH", "k")
+        mine.close()
+        await until(lambda: names(cluster.nodes[0]) == [["WATCH", "UNWATCH"]])
+        await client.close()
+        await until(lambda: not cluster.nodes[0].is_connected)

@@ -23,7 +23,7 @@ from wire import CLOSED, Reply, SocketConnection, encode
 Outcome = Literal["done", "refused", "unknown"]
 Address = tuple[str, int]
 
-REFUSALS = (b"CLUSTERDOWN", b"TRYAGAIN", b"LOADING", b"MASTERDOWN")
+REFUSALS = (b"CLUSTERDOWN", b"TRYAGAIN", b"LOADING", b"MASTERDOWN", b"NOREPLICAS", b"EXECABORT")
 PROBES_EACH_SECONDS = 0.02
 KEYS_OF_A_KIND = 12
 WRITES: list[Kind] = ["set", "set", "incr", "incr", "incr", "delete", "setnx", "getset"]
@@ -230,7 +230,7 @@ def _connected(address: Address) -> SocketConnection:
     while True:
         try:
             connection = SocketConnection(address)
-        except ConnectionRefusedError:
+        except ConnectionError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)

@@ -5,6 +5,7 @@ reads everything:
 
 * writers, each with keys of its own, know exactly what may be there (see `ledger`): in pipelines, transactions,
   commands whose keys are spread over the shards, large values,
+* HTTP writers, whose changes are conditional (see `http_writer`),
 * contenders for a few keys, through all doors, whose history must be linearizable, what is there in the end included,
 * probers, who see for how long the slots of the failed shard are not read, and how long writes are not acknowledged,
   which also takes a replica for the new primary.
@@ -29,13 +30,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from clusters import Cluster, running_cluster, slot_of
+from clusters import MORE, Cluster, running_cluster, slot_of
 from durability.linearizability import Operation, Value, violations
 from failover import faults
 from failover.clients import Address, Contender, Prober, Writer
 from failover.faults import Fault
+from failover.http_writer import HttpWriter
 from failover.ledger import Findings, Ledger
 from partitions import ALONE, HOSTS, Network
 from servers import HttpServer, start_front_door
@@ -49,6 +51,10 @@ SETTLES_SECONDS = 30.0
 READ_AT_ONCE = 100
 ENOUGH_ACKNOWLEDGED = 200  # a round, on average: below that a run has proved nothing
 NODE_TIMEOUT_MS = 1000
+ADVISED = (  # to users, in docs/cluster.md
+    *("--appendonly", "yes", "--appendfsync", "everysec"),
+    *("--min-replicas-to-write", "1", "--min-replicas-max-lag", "10", "--cluster-require-full-coverage", "no"),
+)
 BACK_WITHIN_SECONDS = NODE_TIMEOUT_MS / 1000 + 2  # told; nothing fails for it, on a machine that others keep busy
 
 
@@ -114,10 +120,14 @@ class Load(NamedTuple):
 class FailoverLoop:
     """One run on a cluster that serves, through the doors that are given."""
 
-    def __init__(self, cluster: Cluster, doors: Sequence[Address], seed: int, load: Load) -> None:
+    def __init__(
+        self, cluster: Cluster, doors: Sequence[Address], seed: int, load: Load, http_doors: Sequence[Address] = ()
+    ) -> None:
         self.tally = Tally()
         self._cluster, self._doors, self._seed, self._load = cluster, doors, seed, load
         self._ledgers = [Ledger(f"writer{number}", load.size) for number in range(WRITERS)]
+        self._http_doors = http_doors
+        self._http_ledgers = [Ledger(f"http{number}", load.size) for number in range(len(http_doors))]
         self._contended: dict[bytes, Value] = dict.fromkeys(CONTENDED)
 
     def run(self, plan: Sequence[tuple[str, Fault]], report: Callable[[str], None] | None = None) -> Tally:
@@ -126,7 +136,8 @@ class FailoverLoop:
             self._round(number, name, fault, random.Random(f"{self._seed}:{number}"))
             if report:
                 report(f"{name}: {self.tally}")
-        if self.tally.acknowledged < self.tally.rounds * ENOUGH_ACKNOWLEDGED:
+        idle = [ledger.name for ledger in self._http_ledgers if ledger.acknowledged < self.tally.rounds]
+        if self.tally.acknowledged < self.tally.rounds * ENOUGH_ACKNOWLEDGED or self.tally.contended == 0 or idle:
             raise TooLittleWork(f"void: {self.tally}")
         return self.tally
 
@@ -136,25 +147,30 @@ class FailoverLoop:
             Writer(next(doors), ledger, _seeded(rng), self._load.deepest, lossy=self._load.is_lossy)
             for ledger in self._ledgers
         ]
+        http_writers = [
+            HttpWriter(door, ledger, _seeded(rng))
+            for door, ledger in zip(self._http_doors, self._http_ledgers, strict=True)
+        ]
         base = (number + 1) * 10_000_000_000
         contenders = [
             Contender(next(doors), CONTENDED, _seeded(rng), base + n * 1_000_000_000) for n in range(CONTENDERS)
         ]
         reads, writes = (Prober(next(doors), command, PROBED) for command in (b"GET", b"INCR"))
-        before = sum(ledger.acknowledged for ledger in self._ledgers)
-        with _at_work([*writers, *contenders, reads, writes]):
+        ledgers = [*self._ledgers, *self._http_ledgers]
+        before = sum(ledger.acknowledged for ledger in ledgers)
+        with _at_work([*writers, *http_writers, *contenders, reads, writes]):
             time.sleep(BEFORE_SECONDS)
             cluster_took_s = fault(self._cluster, slot_of(PROBED), rng)
             time.sleep(AFTER_SECONDS)
         tally = self.tally
         tally.rounds += 1
-        tally.acknowledged += sum(ledger.acknowledged for ledger in self._ledgers) - before
-        tally.unknown += sum(writer.unknown for writer in writers)
-        tally.refused += sum(writer.refused for writer in writers)
+        tally.acknowledged += sum(ledger.acknowledged for ledger in ledgers) - before
+        tally.unknown += sum(writer.unknown for writer in (*writers, *http_writers))
+        tally.refused += sum(writer.refused for writer in (*writers, *http_writers))
         tally.contended += sum(len(contender.history) for contender in contenders)
         outage = Outage(reads.longest_gap_s(), writes.longest_gap_s(), cluster_took_s)
         tally.outages.setdefault(name, []).append(outage)
-        errors = [client.error for client in (*writers, *contenders) if client.error]
+        errors = [client.error for client in (*writers, *http_writers, *contenders) if client.error]
         self._check(number, name, errors, [operation for contender in contenders for operation in contender.history])
 
     def _check(self, number: int, name: str, errors: list[str], history: list[Operation]) -> None:
@@ -162,7 +178,7 @@ class FailoverLoop:
         connection.socket.settimeout(SETTLES_SECONDS)
         try:
             findings = Findings()
-            for ledger in self._ledgers:
+            for ledger in (*self._ledgers, *self._http_ledgers):
                 findings.add(ledger.settle(lambda keys: _read(connection, keys)))
             found = [_contended(connection, key) for key in CONTENDED]
         finally:
@@ -178,7 +194,7 @@ class FailoverLoop:
 
 
 @contextlib.contextmanager
-def _at_work(crew: Sequence[Writer | Contender | Prober]) -> Iterator[None]:
+def _at_work(crew: Sequence[Writer | HttpWriter | Contender | Prober]) -> Iterator[None]:
     for client in crew:
         client.start()
     try:
@@ -234,6 +250,8 @@ def plan(
         "kill": faults.kill,
         "kill-ahead": faults.kill_ahead,
         "kill-door": faults.kill_door(doors),
+        "blackout": faults.blackout,
+        "crash": faults.crash,
         "pause": faults.pause,
         "stall": faults.stall,
         "lose-replica": faults.lose_replica,
@@ -252,6 +270,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--faults", default="kill", help="comma-separated, taken in turn: kill, pause, stall, …")
     parser.add_argument("--size", type=int, default=100, help="bytes a value")
+    parser.add_argument(
+        "--advised", action="store_true", help="nodes as docs/cluster.md advises; else they keep nothing"
+    )
     parser.add_argument("--replicas", type=int, default=1, help="of each primary")
     parser.add_argument("--deepest", type=int, default=16, help="moves a writer sends at a time, at the most")
     parser.add_argument("--acknowledge", default="replicated", choices=("replicated", "async"))
@@ -265,24 +286,37 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"seed {options.seed}", flush=True)
     try:
         load = Load(options.size, options.deepest, options.acknowledge)
-        print(run(names, options.rounds, options.seed, load, options.replicas))
+        more = ADVISED if options.advised else ()
+        print(run(names, options.rounds, options.seed, load, replicas=options.replicas, more=more))
     except (Violation, TooLittleWork) as wrong:
         print(f"{type(wrong).__name__}: {wrong}", file=sys.stderr)
         return 1
     return 0
 
 
-def run(names: Sequence[str], rounds: int, seed: int, load: Load = Load(), replicas: int = 1) -> Tally:  # noqa: B008  # a value
-    """A cluster and its doors for one run."""
+def run(
+    names: Sequence[str],
+    rounds: int,
+    seed: int,
+    load: Load = Load(),  # noqa: B008  # a value
+    *,
+    replicas: int = 1,
+    more: tuple[str, ...] = (),
+) -> Tally:
+    """A cluster and its doors for one run; `more` are further options of the nodes."""
     network = Network() if {"cut", "cut-off"} & set(names) else None
-    place = {"launch": network.launch, "hosts": HOSTS} if network else {}
+    options: dict[str, Any] = {"replicas": replicas, "node_timeout_ms": NODE_TIMEOUT_MS, "more": (*MORE, *more)}
+    if network is not None:
+        options |= {"launch": network.launch, "hosts": HOSTS}
     with tempfile.TemporaryDirectory() as directory:
         where = Path(directory)
         with (
-            running_cluster(where / "nodes", replicas=replicas, node_timeout_ms=NODE_TIMEOUT_MS, **place) as cluster,
+            running_cluster(where / "nodes", **options) as cluster,
             front_doors(cluster, where, "--cluster-acknowledge", load.acknowledge) as doors,
         ):
-            loop = FailoverLoop(cluster, [door.address for door in doors], seed, load)
+            # With losses, conditions fail for what nobody did.
+            http_doors = [] if load.is_lossy else [door.http_address for door in doors]
+            loop = FailoverLoop(cluster, [door.address for door in doors], seed, load, http_doors)
             return loop.run(plan(names, rounds, doors, network), lambda line: print(line, flush=True))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from failover import failover_loop
 from failover.clients import outcome
-from failover.failover_loop import FailoverLoop, Load, TooLittleWork, Violation, run
+from failover.failover_loop import ADVISED, FailoverLoop, Load, TooLittleWork, Violation, run
 from failover.ledger import Ledger
 from partitions import ALONE
 from wire import CLOSED, Reply, SocketConnection
@@ -123,6 +123,14 @@ def test_a_run_without_work_is_void(redis: Server, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(failover_loop, "ENOUGH_ACKNOWLEDGED", 10**9)
     with pytest.raises(TooLittleWork):
         loop_on(redis).run([("nothing", fault("PING"))])
+
+
+@pytest.mark.timeout(300)
+def test_a_primary_that_comes_back_empty_is_caught_and_one_with_its_log_loses_nothing():
+    """What docs/cluster.md warns of: the replica obeys a primary that has no data."""
+    with pytest.raises(Violation, match="acknowledged writes lost"):
+        run(["crash"], 1, 1)
+    assert run(["crash"], 1, 2, more=ADVISED).lost == 0
 
 
 @pytest.mark.timeout(300)

@@ -144,7 +144,12 @@ class ClusterApp(Process):
         self._client.on_change = self._note_change
         self._http.begin(self._clients, self._waits, self._behind)
         topology = self._client.topology
-        log.info("in front of %d nodes, %d of them primaries", len(topology.nodes), len(topology.primaries))
+        log.info(
+            "in front of %d nodes, %d of them primaries; a write is acknowledged when %s it",
+            len(topology.nodes),
+            len(topology.primaries),
+            "a replica has" if self._settings.cluster_acknowledge == "replicated" else "its primary alone has",
+        )
 
     def _note_change(self) -> None:
         """The log tells when the cluster goes down, and when it is back."""

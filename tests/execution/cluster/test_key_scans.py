@@ -71,6 +71,23 @@ def test_a_shard_that_is_found_at_another_place_goes_on(front: FrontStage) -> No
     assert (sent.line, sent.request.target) == ("SCAN 64", IDS[1])
 
 
+def test_a_node_that_is_replaced_before_it_answers_is_not_waited_for(front: FrontStage) -> None:
+    cursor = following(found_again(0, primaries(*IDS)), 64, primaries(*IDS))
+    running = front.client().run(f"SCAN {cursor} COUNT 1")
+    front.timers.pass_time(0.5)
+    assert front.cluster.lines() == ["SCAN 64 COUNT 1"]
+    front.cluster.topology = topology_of(OTHER, *IDS[1:])
+    front.timers.pass_time(0.5)
+    again = front.cluster.sent[1]
+    assert (again.line, again.request.target) == ("SCAN 0 COUNT 1", OTHER)
+    front.cluster.sent[0].answer(page(0, b"late"))
+    assert running.replies is None
+    again.answer(page(8, b"a"))
+    assert b"$1\r\na\r\n" in (running.replies or b"")
+    front.timers.pass_time(1)
+    assert len(front.cluster.sent) == 2
+
+
 def test_the_error_of_a_node_is_the_reply(front: FrontStage) -> None:
     running = front.client().run("SCAN 0 COUNT x")
     front.cluster.answer(b"-ERR value is not an integer or out of range\r\n")

@@ -213,3 +213,21 @@ def test_commands_answer_as_json(http: HttpConnection) -> None:
     wrong = http.ask("POST", "/v1/commands", ["GET"])
     assert (wrong.status, wrong.json["redis_error"]) == (400, "ERR wrong number of arguments for 'get' command")
     assert http.ask("POST", "/v1/commands", ["MULTI"]).status == 400
+
+
+def test_a_batch_waits_for_the_end_of_a_pause(http: HttpConnection, redis_door: SocketConnection) -> None:
+    assert redis_door.call("CLIENT", "PAUSE", 60_000, "WRITE").value == b"OK"
+    operations = [{"op": "set", "key": "{p}a", "value": "1"}, {"op": "increment", "key": "{p}a"}]
+    http.send("POST", "/v1/batch", {"operations": operations})
+    assert redis_door.call("GET", "{p}a").value is None
+    assert redis_door.call("CLIENT", "UNPAUSE").value == b"OK"
+    assert http.receive().json["results"][1] == {"value": 2}
+
+
+def test_monitors_are_told_of_the_steps_of_a_batch(http: HttpConnection, door: HttpServer) -> None:
+    monitor = door.connect()
+    assert monitor.call("MONITOR").value == b"OK"
+    batch(http, {"op": "set", "key": "{t}a", "value": "1"}, {"op": "increment", "key": "{t}a"})
+    told = [monitor.receive().value.split(b"] ")[1] for _ in range(2)]
+    assert told == [b'"SET" "{t}a" "1"', b'"INCRBY" "{t}a" "1"']
+    monitor.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xxhash import xxh3_64_hexdigest
 
 from clusters import Cluster, running_cluster, slot_of
 from front_doors import readiness, start_front_door, until
@@ -131,3 +132,28 @@ def test_a_server_that_is_told_to_stop_ends_although_the_cluster_is_down(
     client.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n")
     assert its_door.stop() == 0
     client.close()
+
+
+def test_a_node_that_takes_no_writes_says_why_and_reads_go_on(breakable: Cluster, its_http: HttpConnection) -> None:
+    its_http.ask("PUT", "/v1/keys/%7Bt%7Dk", b"v")
+    primary = breakable.primary_of(slot_of(b"{t}k"))
+    batch = {"operations": [{"op": "set", "key": "{t}k", "value": "w"}, {"op": "set", "key": "{t}l", "value": "w"}]}
+    for setting, value, status, word in (
+        ("maxmemory", "1", 507, "OOM"),
+        ("min-replicas-to-write", "5", 503, "NOREPLICAS"),
+    ):
+        before = primary.call("CONFIG", "GET", setting)[1]
+        primary.call("CONFIG", "SET", setting, value)
+        for method, target, body in (
+            ("PUT", "/v1/keys/%7Bt%7Dk", b"w"),
+            ("PUT", "/v1/keys/%7Bt%7Dnew", b"w"),
+            ("POST", "/v1/increment/%7Bt%7Dn", None),
+            ("POST", "/v1/batch", batch),
+        ):
+            refused = its_http.ask(method, target, body)
+            assert (refused.status, refused.json["redis_error"].split()[0]) == (status, word), (target, refused.body)
+        condition = f'"{xxh3_64_hexdigest(b"v")}"'
+        assert its_http.ask("PUT", "/v1/keys/%7Bt%7Dk", b"w", if_match=condition).status == status
+        assert its_http.ask("GET", "/v1/keys/%7Bt%7Dk").body == b"v"
+        primary.call("CONFIG", "SET", setting, before.decode())
+        assert its_http.ask("PUT", "/v1/keys/%7Bt%7Dk", b"v").status == 204

@@ -35,8 +35,11 @@ if TYPE_CHECKING:
     from keystead.commands.declaration import Command
     from keystead.commands.table import Run
     from keystead.execution.cluster.executor import ClusterExecutor
+    from keystead.execution.executor import Timer
     from keystead.execution.session import Session
 
+LOOK_AGAIN_S: Final = 0.2
+"""A node that has not answered for so long may have been replaced; looked at as often again."""
 _TAG_BITS: Final = 16
 _PLACE_BITS: Final = 10
 _SHARDS: Final = 1 << _PLACE_BITS
@@ -114,19 +117,35 @@ class _Scan:
         self._protocol = session.protocol
         self._args = args
         self._wanted = _count_in(args)
+        self._cursor = 0
         self._position = Position(0, 0, 0)
         self._keys: list[bytes] = []
         """Arrays as the nodes have sent them."""
         self._found = 0
+        self._request: Request
+        self._timer: Timer
 
     def ask(self, cursor: int) -> Request:
         """The request to the node that the cursor leads to."""
         primaries = self._executor.client.topology.primaries
+        self._cursor = cursor
         self._position = found_again(cursor, primaries)
         data = packed([self._args[0], b"%d" % self._position.cursor, *self._args[2:]])
-        return Request(primaries[self._position.place].id, data, self._told)
+        self._request = Request(primaries[self._position.place].id, data, self._told)
+        self._timer = self._executor.call_later(LOOK_AGAIN_S, self._look_again)
+        return self._request
+
+    def _look_again(self) -> None:
+        """The node is slow to answer: perhaps it is gone, and its shard has another primary by now."""
+        primaries = self._executor.client.topology.primaries
+        if primaries and primaries[found_again(self._cursor, primaries).place].id != self._request.target:
+            self._request.cancel()
+            self._executor.send([self.ask(self._cursor)], self._protocol)
+        else:
+            self._timer = self._executor.call_later(LOOK_AGAIN_S, self._look_again)
 
     def _told(self, reply: bytes) -> None:
+        self._timer.cancel()
         primaries = self._executor.client.topology.primaries
         if reply[:1] == b"-" or not primaries:
             self.reply.resolve(reply)

@@ -33,6 +33,14 @@ cannot be part of one.
 """
 
 MORE: Final = """\
+## Order
+
+A connection's commands are answered in their order, as ever. What a client has sent without waiting goes out
+together, to all nodes it concerns; what it sends meanwhile goes out when all of that is answered. So a connection
+that has asked for a key of a shard that has no primary just then waits for it, up to `cluster-timeout`, with all it
+has sent behind it; other connections do not. A library that sends the requests of many threads over one connection
+does well to use a few.
+
 ## SCAN
 
 The cursor says which primary is being scanned, and how far: it holds at any front door of the same cluster. When that
@@ -54,6 +62,11 @@ keys, and `# Keyspace` are sums over the primaries, the worst of their states, o
 that does not answer within a second is left out. `# Cluster` has a line for each node. `cluster_enabled:0` is what
 clients look at to find out whether they have to find the nodes themselves: here they need not. `CONFIG RESETSTAT`
 sets back what the front door counts.
+
+## CONFIG
+
+The settings are the front door's. `CONFIG SET` of one that is about a store's own data (`maxmemory`, `appendfsync`,
+`history-max-age`, `history-max-bytes`) is refused: the nodes have settings of their own.
 """
 
 _WHERE: Final = {

@@ -216,17 +216,22 @@ class WholeBatch:
         self._done(outcome)
 
     def _note(self, outcome: Outcome) -> None:
-        """For statistics and the operation log."""
+        """For statistics, monitors and the operation log: no runner has seen the steps."""
         executor, session = self._executor, self._session
         executor.statistics.commands_processed += len(self._steps)
-        result = "ok"
-        if isinstance(outcome, Failure) and outcome.unmet:
-            result = "UNMET"
-        elif not isinstance(outcome, list):
-            text = outcome.text if isinstance(outcome, CommandError) else outcome.reason
-            result = text.partition(" ")[0]
+        steps, result = list(self._steps), "ok"
+        if isinstance(outcome, Failure):
+            steps = [self._steps[outcome.step]]  # the others have left no trace
+            result = "UNMET" if outcome.unmet else outcome.reason.partition(" ")[0]
+        elif isinstance(outcome, CommandError):
+            result = outcome.prefix
+        if result not in ("ok", "UNMET"):
             executor.statistics.errors[result] += 1
-        executor.operations.note(session, "BATCH", self._began_ns, result=result)
+        for step in steps:
+            executor.monitors.tell(session, step.args)
+            command = called_command(step.args)
+            assert command is not None, "what is unknown is unfit"
+            executor.operations.note_command(session, command, step.args, self._began_ns, result)
 
 
 def _piece(step: Step) -> _Piece:

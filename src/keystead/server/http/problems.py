@@ -34,6 +34,8 @@ STATUS_OF_REDIS_ERROR: Mapping[str, int] = {
     "TRYAGAIN": HTTPStatus.SERVICE_UNAVAILABLE,
     "DAMAGED": HTTPStatus.INTERNAL_SERVER_ERROR,
     "CLUSTERDOWN": HTTPStatus.SERVICE_UNAVAILABLE,
+    "MASTERDOWN": HTTPStatus.SERVICE_UNAVAILABLE,
+    "NOREPLICAS": HTTPStatus.SERVICE_UNAVAILABLE,
     "UNKNOWNOUTCOME": HTTPStatus.GATEWAY_TIMEOUT,
 }
 """By the first word of the error's text; every other one is the caller's mistake: 400."""
@@ -59,6 +61,8 @@ KIND_OF_REDIS_ERROR: Mapping[str, Kind] = {
 }
 
 INTERNAL_ERROR = "ERR internal error"
+_DISCARDED_BECAUSE = "Transaction discarded because of: "
+"""How a node tells why it executed nothing of a transaction; what follows is an error with a first word of its own."""
 
 
 class Problem(Exception):  # an answer as much as an error: raised by whatever finds out, wherever that is
@@ -108,6 +112,8 @@ def problem_of_redis_error(text: str) -> Problem:
     word, _, rest = text.partition(" ")
     if NOT_AVAILABLE in text:
         return Problem(HTTPStatus.NOT_IMPLEMENTED, sentence(rest), kind=NOT_IN_A_CLUSTER, redis_error=text)
+    if word == "EXECABORT" and (cause := text.partition(_DISCARDED_BECAUSE)[2]):
+        word = cause.partition(" ")[0]
     status = 500 if text == INTERNAL_ERROR else STATUS_OF_REDIS_ERROR.get(word, HTTPStatus.BAD_REQUEST)
     headers = {b"Retry-After": b"1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     if status == HTTPStatus.UNAUTHORIZED:

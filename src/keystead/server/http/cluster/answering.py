@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from keystead.errors import CommandError
 from keystead.server.http.problems import problem_of_redis_error
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from keystead.server.http.responses import Response
 
 T = TypeVar("T")
+
+DISCARDED: Final = "EXECABORT Transaction discarded because of: "
+"""Begins the error of an EXEC of which a node has refused a command."""
 
 
 def answering(request: Request, make: Callable[[T], Response]) -> Callable[[T], None]:
@@ -37,5 +40,17 @@ def or_problem(respond: Callable[[list[bytes]], Response]) -> Callable[[list[byt
         if isinstance(outcome, CommandError):
             raise problem_of_redis_error(outcome.text)
         return respond(outcome)
+
+    return made
+
+
+def of_one_change(respond: Callable[[list[bytes]], Response]) -> Callable[[list[bytes] | CommandError], Response]:
+    """The same for a client that knows of no transaction: the reason why it was discarded is the error."""
+    tell = or_problem(respond)
+
+    def made(outcome: list[bytes] | CommandError) -> Response:
+        if isinstance(outcome, CommandError) and outcome.text.startswith(DISCARDED):
+            outcome = CommandError(outcome.text.removeprefix(DISCARDED))
+        return tell(outcome)
 
     return made

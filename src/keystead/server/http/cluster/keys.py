@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from keystead.errors import CommandError
 from keystead.server.http.cluster.absent import HISTORY
-from keystead.server.http.cluster.answering import answering, or_problem
+from keystead.server.http.cluster.answering import answering, of_one_change
 from keystead.server.http.cluster.behind import cluster_of
 from keystead.server.http.cluster.document import KEYS
 from keystead.server.http.etags import Tags, etag_of, parse_tags
@@ -44,8 +44,10 @@ REFUSED: Final = CommandError("not to be told: the problem is")
 Commands: TypeAlias = list[list[bytes]]
 
 
-def get(request: Request) -> None:
-    """GET and HEAD: the value, and how long it lives, as they are at one moment."""
+async def get(request: Request) -> Response:
+    """GET and HEAD: the value, and how long it lives. That is asked for right behind the value, in one piece with it;
+    MULTI would make one step of both, but a node that is out of memory takes no transaction, not even one that reads.
+    """
     parameters = request.parameters(READ_PARAMETERS)
     if "at" in parameters:
         raise HISTORY.problem()
@@ -54,25 +56,25 @@ def get(request: Request) -> None:
     wanted = parse_tags(if_match, "If-Match", weak=False) if if_match is not None else None
     known = parse_tags(if_none_match, "If-None-Match", weak=True) if if_none_match is not None else None
 
-    def respond(replies: list[bytes]) -> Response:
-        value, ttl = replies[0], replies[1] if len(replies) > 1 else b""
-        if value[:1] != b"$" or value.startswith(b"$-1"):
-            raise failure_of(value) or missing()
-        body = value[value.index(b"\n") + 1 : -2]
-        tag = etag_of(body)
-        shown: HeaderLines = ((b"ETag", tag),)
-        if ttl[:1] == b":" and int(ttl[1:]) >= 0:
-            shown += ((TTL_HEADER, b"%d.%03d" % divmod(max(1, int(ttl[1:])), 1000)),)
-        if wanted is not None and not wanted.has(tag[1:-1]):
-            raise precondition_failed()
-        if known is not None and known.has(tag[1:-1]):
-            return Response(304, headers=shown)
-        return Response(200, body, OCTETS, shown + encoding)
-
     reads = [[b"GET", key], [b"PTTL", key]]
-    if not _may(request, reads[1]):
-        del reads[1]
-    _execute(request, reads, respond)
+    value, *ttl = await request.calls.run_each(request.session, reads if _may(request, reads[1]) else reads[:1])
+    if value[:1] != b"$" or value.startswith(b"$-1"):
+        raise failure_of(value) or missing()
+    body = value[value.index(b"\n") + 1 : -2]
+    tag = etag_of(body)
+    shown: HeaderLines = (
+        (b"ETag", tag),
+        *(_ttl_line(reply) for reply in ttl if reply[:1] == b":" and reply[1:2] != b"-"),
+    )
+    if wanted is not None and not wanted.has(tag[1:-1]):
+        raise precondition_failed()
+    if known is not None and known.has(tag[1:-1]):
+        return Response(304, headers=shown)
+    return Response(200, body, OCTETS, shown + encoding)
+
+
+def _ttl_line(reply: bytes) -> tuple[bytes, bytes]:
+    return TTL_HEADER, b"%d.%03d" % divmod(max(1, int(reply[1:])), 1000)
 
 
 def put(request: Request) -> None:
@@ -134,7 +136,7 @@ def _execute(request: Request, commands: Commands, respond: Callable[[list[bytes
     if len(commands) == 1:
         request.start(commands[0], lambda reply: request.answer(respond([reply])))
     else:
-        cluster_of(request).executor.transact(request.session, commands, answering(request, or_problem(respond)))
+        cluster_of(request).executor.transact(request.session, commands, answering(request, of_one_change(respond)))
 
 
 Refuse: TypeAlias = "Callable[[bytes | None], Problem | None]"
@@ -174,7 +176,7 @@ def _change_if(
             raise refused[0]
         return told(outcome)
 
-    @or_problem
+    @of_one_change
     def told(replies: list[bytes]) -> Response:
         failure = failure_of(replies[0])
         if failure is not None:
