@@ -11,9 +11,10 @@ rare in it: a reply then ends early, even empty.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -50,6 +51,7 @@ from keystead.engine.history.questions import (
     ValueAt,
 )
 from keystead.errors import CommandError
+from keystead.resp import Encoded
 
 if TYPE_CHECKING:
     from keystead.execution.historian import CallOff
@@ -63,6 +65,8 @@ DEFAULT_COUNT: Final = 100
 MOST_COUNT: Final = 1_000
 MOST_ANSWERS: Final = 10
 """So many answers become one reply at most. One is of `MOST_COUNT` items, or of what was found in half a second."""
+
+ENCODED_AT_ONCE: Final = 100
 
 history_command = partial(
     command,
@@ -89,8 +93,8 @@ def ks_history(
     """Newest first. An expiry stands at the time at which it took effect."""
     question = HistoryOf(session.db.number, key, _bounded(count), before, not novalues)
 
-    def reply(answer: Changes) -> object:
-        return [_change(change, values=not novalues) for change in answer.changes]
+    def reply(answer: Changes) -> Told:
+        return Told(answer.changes, partial(_change, values=not novalues), lambda changes: changes)
 
     return _ask(session, question, reply)
 
@@ -103,8 +107,8 @@ def ks_history(
 def ks_moment(session: Session, moment: bytes) -> bytes | Promise:
     """So that what is asked next is asked of the same moment."""
 
-    def reply(answer: Found) -> object:
-        return _moment(answer.moment)
+    def reply(answer: Found) -> Told:
+        return Told((), _nothing, lambda _: _moment(answer.moment))
 
     return _ask(session, MomentOf(moment_argument(session, moment)), reply)
 
@@ -118,8 +122,8 @@ def ks_moment(session: Session, moment: bytes) -> bytes | Promise:
 def ks_get(session: Session, key: bytes, moment: bytes) -> bytes | Promise:
     question = ValueAt(session.db.number, key, moment_argument(session, moment))
 
-    def reply(answer: Value) -> object:
-        return answer.value
+    def reply(answer: Value) -> Told:
+        return Told((), _nothing, lambda _: answer.value)
 
     return _ask(session, question, reply)
 
@@ -141,13 +145,11 @@ def ks_keys(
 ) -> bytes | Promise:
     question = KeysAt(session.db.number, moment_argument(session, moment), prefix, after, _bounded(count), values)
 
-    def reply(answer: Page, items: list[Item], following: object) -> object:
-        shown = [[key, value, expires_at_ms or None] for key, value, expires_at_ms in items]
-        return {
-            **_moment(answer.moment),
-            b"keys": shown if values else [item.key for item in items],
-            b"next": following,
-        }
+    def reply(answer: Page, items: list[Item], following: object) -> Told:
+        def page(keys: Shown) -> Document:
+            return {**_moment(answer.moment), b"keys": keys, b"next": following}
+
+        return Told(items, _item if values else attrgetter("key"), page)
 
     return _gather(session, question, "after", reply)
 
@@ -175,9 +177,11 @@ def ks_folders(
     at = moment_argument(session, moment)
     question = FoldersAt(session.db.number, at, prefix, delimiter, after, _bounded(count))
 
-    def reply(answer: Folders) -> object:
-        items = [[name, keys] for name, keys in answer.items]
-        return {**_moment(answer.moment), b"total": answer.total, b"folders": items, b"next": answer.following}
+    def reply(answer: Folders) -> Told:
+        def page(folders: Shown) -> Document:
+            return {**_moment(answer.moment), b"total": answer.total, b"folders": folders, b"next": answer.following}
+
+        return Told(answer.items, list, page)
 
     return _ask(session, question, reply)
 
@@ -200,13 +204,16 @@ def ks_diff(
     earlier, later = moment_argument(session, from_), moment_argument(session, to)
     question = DifferencesBetween(session.db.number, earlier, later, prefix, after, _bounded(count))
 
-    def reply(answer: Differences, items: list[Difference], following: object) -> object:
-        return {
-            b"from": _moment(answer.earlier),
-            b"to": _moment(answer.later),
-            b"changes": list(map(_difference, items)),
-            b"next": following,
-        }
+    def reply(answer: Differences, items: list[Difference], following: object) -> Told:
+        def page(changes: Shown) -> Document:
+            return {
+                b"from": _moment(answer.earlier),
+                b"to": _moment(answer.later),
+                b"changes": changes,
+                b"next": following,
+            }
+
+        return Told(items, _difference, page)
 
     return _gather(session, question, "after", reply)
 
@@ -221,13 +228,13 @@ def ks_deleted(
 ) -> bytes | Promise:
     question = RemovedKeys(session.db.number, prefix, _place(before), _bounded(count))
 
-    def reply(answer: Gone, items: list[Removed], following: object) -> object:
+    def reply(answer: Gone, items: list[Removed], following: object) -> Told:
         place = following
         if isinstance(following, Behind):
             place = b"%d:%d" % following
         elif isinstance(following, int):
             place = b"%d" % following
-        return {b"keys": list(map(_removed, items)), b"next": place}
+        return Told(items, _removed, lambda keys: {b"keys": keys, b"next": place})
 
     return _gather(session, question, "before", reply)
 
@@ -258,8 +265,8 @@ def ks_log(
     back = rev or end is not None
     question = Transactions(start, _bounded(count), prefix, name, db, back, end)
 
-    def reply(answer: Log, items: list[LoggedTransaction], following: object) -> object:
-        return {b"transactions": list(map(_transaction, items)), b"next": following}
+    def reply(answer: Log, items: list[LoggedTransaction], following: object) -> Told:
+        return Told(items, _transaction, lambda transactions: {b"transactions": transactions, b"next": following})
 
     return _gather(session, question, "end" if back else "start", reply)
 
@@ -267,7 +274,21 @@ def ks_log(
 # --- Asking ----------------------------------------------------------------------------------------------------------
 
 
-def _ask(session: Session, question: questions.Question, reply: Callable[[Any], object]) -> bytes | Promise:
+Shown: TypeAlias = list[Encoded]
+"""Items of a reply, each encoded."""
+
+
+class Told(NamedTuple):
+    """What a reply says."""
+
+    items: Sequence[Any]
+    shown: Callable[[Any], object]
+    """What is told of an item."""
+    whole: Callable[[Shown], object]
+    """The reply with them."""
+
+
+def _ask(session: Session, question: questions.Question, reply: Callable[[Any], Told]) -> bytes | Promise:
     """One question, and its reply."""
     executor = session.local
     calling_off: list[CallOff] = []
@@ -275,7 +296,10 @@ def _ask(session: Session, question: questions.Question, reply: Callable[[Any], 
     def start(done: Done) -> None:
         def answered(outcome: questions.Outcome | None) -> None:
             failure = failure_of(outcome)
-            done(failure if failure is not None else session.encode(reply(outcome)))
+            if failure is not None:
+                done(failure)
+            else:
+                _tell(session, reply(outcome), done)
 
         calling_off.append(executor.historian.ask(question, answered))
 
@@ -286,7 +310,7 @@ def _gather(
     session: Session,
     question: KeysAt | DifferencesBetween | RemovedKeys | Transactions,
     place: str,
-    reply: Callable[[Any, list[Any], object], object],
+    reply: Callable[[Any, list[Any], object], Told],
 ) -> bytes | Promise:
     """A page: *question* is asked, from one place to the next, until enough is found that may be shown. *place* is the
     field that says where it goes on."""
@@ -303,7 +327,7 @@ def _gather(
             if failure is not None:
                 done(failure)
             elif gathering.add(outcome):
-                done(session.encode(reply(outcome, gathering.items, gathering.following)))
+                _tell(session, reply(outcome, gathering.items, gathering.following), done)
             else:
                 following = outcome.following
                 if isinstance(outcome, Log):
@@ -313,6 +337,22 @@ def _gather(
         ask(msgspec.structs.replace(question, limit=gathering.wanted))
 
     return executor.eventually([], start, lambda: calling_off[-1]())
+
+
+def _tell(session: Session, told: Told, done: Done) -> None:
+    """Encode a reply, bit by bit: a thousand transactions at once would stop everybody else for six milliseconds."""
+    encode = session.encode  # the client may choose the other protocol meanwhile
+    shown: Shown = []
+
+    def go_on() -> None:
+        items = told.items[len(shown) : len(shown) + ENCODED_AT_ONCE]
+        shown.extend(Encoded(encode(told.shown(item))) for item in items)
+        if len(shown) < len(told.items):
+            session.executor.call_later(0, go_on)
+        else:
+            done(encode(told.whole(shown)))
+
+    go_on()
 
 
 class _Gathering:
@@ -430,6 +470,14 @@ def _place(text: bytes | None) -> int | Behind | None:
 
 def _moment(moment: Moment) -> Document:
     return {b"sequence": moment.sequence, b"time-ms": moment.time_ms}
+
+
+def _nothing(_: object) -> None:
+    """There is no item to be told of."""
+
+
+def _item(item: Item) -> list[object]:
+    return [item.key, item.value, item.expires_at_ms or None]
 
 
 def _change(change: Change, *, values: bool) -> Document:

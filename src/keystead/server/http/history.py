@@ -7,19 +7,21 @@ limits and errors are those of the commands. A page says where the next one is, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_from_bytes
+
+import hiredis
 
 from keystead.server.http import bodies
 from keystead.server.http.commands import succeeded
 from keystead.server.http.history_document import DELETED, DIFF, HISTORY, TRANSACTIONS
-from keystead.server.http.notation import plain
+from keystead.server.http.notation import text_of
 from keystead.server.http.problems import Problem
 from keystead.server.http.requests import Request
 from keystead.server.http.routes import Endpoint, Route
 
 if TYPE_CHECKING:
-    from keystead.resp.reading import ReadReply
     from keystead.server.http.responses import Response
 
 HISTORY_PREFIX: Final = b"/v1/history/"
@@ -39,8 +41,8 @@ def get_history(request: Request) -> None:
     if not _wants_values(parameters):
         args.append(b"NOVALUES")
 
-    def shown(reply: ReadReply) -> dict[str, Any]:
-        changes = _named(plain(reply))
+    def shown(reply: Any) -> dict[str, Any]:
+        changes = _json(reply)
         last = next((change["sequence"] for change in reversed(changes) if change["sequence"] is not None), None)
         following = None if last is None else _path(request.path, parameters, before=b"%d" % last)
         return {"changes": changes, "next": following}
@@ -56,11 +58,10 @@ def get_diff(request: Request) -> None:
     args = [b"KS.DIFF", parameters["from"], parameters.get("to", b"now"), b"COUNT", _count(parameters)]
     args += _options(parameters, prefix=b"PREFIX", after=b"AFTER")
 
-    def shown(reply: ReadReply) -> dict[str, Any]:
-        found = _members(reply)
-        earlier, later = (plain(_members(found[name])[b"sequence"]) for name in (b"from", b"to"))
-        place = found[b"next"].value
-        document: dict[str, Any] = _named(plain(reply))
+    def shown(reply: Any) -> dict[str, Any]:
+        earlier, later = (reply[name][b"sequence"] for name in (b"from", b"to"))
+        place = reply[b"next"]
+        document: dict[str, Any] = _json(reply)
         if place is not None:
             document["next"] = _path(
                 request.path, parameters, **{"from": b"%d" % earlier, "to": b"%d" % later, "after": place}
@@ -97,15 +98,13 @@ def list_keys_at(request: Request, parameters: Parameters, include: list[str], l
         del args[-1]
     args += _options(parameters, prefix=b"PREFIX", after=b"AFTER")
 
-    def shown(reply: ReadReply) -> dict[str, Any]:
-        found = _members(reply)
-        moment = {"sequence": found[b"sequence"].value, "time_ms": found[b"time-ms"].value}
-        keys = found[b"keys"].value
-        place = found[b"next"].value
+    def shown(reply: Any) -> dict[str, Any]:
+        moment = {"sequence": reply[b"sequence"], "time_ms": reply[b"time-ms"]}
+        place = reply[b"next"]
         following = None
         if place is not None:
             following = _path(request.path, parameters, at=b"%d" % moment["sequence"], after=place)
-        items = [_item(key, include, moment["time_ms"]) for key in keys]
+        items = [_item(key, include, moment["time_ms"]) for key in reply[b"keys"]]
         return {"items": items, "total": None, "next": following, "at": moment}
 
     _answer(request, args, shown)
@@ -119,34 +118,33 @@ def _list_folders_at(request: Request, parameters: Parameters, limit: int) -> No
     args = [b"KS.FOLDERS", b"AT", parameters["at"], b"DELIMITER", parameters["delimiter"], b"COUNT", b"%d" % limit]
     args += _options(parameters, prefix=b"PREFIX", after=b"AFTER")
 
-    def shown(reply: ReadReply) -> dict[str, Any]:
-        found = _members(reply)
-        moment = {"sequence": found[b"sequence"].value, "time_ms": found[b"time-ms"].value}
-        items = [_folder(*each.value) for each in found[b"folders"].value]
-        place, following = found[b"next"].value, None
+    def shown(reply: Any) -> dict[str, Any]:
+        moment = {"sequence": reply[b"sequence"], "time_ms": reply[b"time-ms"]}
+        place, following = reply[b"next"], None
         if place is not None:
             following = _path(request.path, parameters, at=b"%d" % moment["sequence"], after=place)
-        return {"items": items, "total": found[b"total"].value, "next": following, "at": moment}
+        items = [_folder(*each) for each in reply[b"folders"]]
+        return {"items": items, "total": reply[b"total"], "next": following, "at": moment}
 
     _answer(request, args, shown)
 
 
-def _folder(name: ReadReply, keys: ReadReply) -> dict[str, Any]:
-    shown = {"name": plain(name)}
-    return shown if keys.value is None else {**shown, "folder": True, "keys": keys.value}
+def _folder(name: bytes, keys: int | None) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": text_of(name)}
+    return shown if keys is None else {**shown, "folder": True, "keys": keys}
 
 
-def _item(found: ReadReply, include: list[str], time_ms: int) -> dict[str, Any]:
+def _item(found: Any, include: list[str], time_ms: int) -> dict[str, Any]:
     if not include:
-        return {"name": plain(found)}
-    key, value, expires_at_ms = found.value
+        return {"name": text_of(found)}
+    key, value, expires_at_ms = found
     shown: dict[str, Any] = {
-        "value": plain(value),
+        "value": text_of(value),
         "type": "string",
-        "ttl": None if expires_at_ms.value is None else (expires_at_ms.value - time_ms) / 1000,
-        "size": len(value.value),
+        "ttl": None if expires_at_ms is None else (expires_at_ms - time_ms) / 1000,
+        "size": len(value),
     }
-    return {"name": plain(key)} | {what: shown[what] for what in include}
+    return {"name": text_of(key)} | {what: shown[what] for what in include}
 
 
 # --- What was asked --------------------------------------------------------------------------------------------------
@@ -174,20 +172,20 @@ def _options(parameters: Parameters, **words: bytes) -> list[bytes]:
 # --- Answers ---------------------------------------------------------------------------------------------------------
 
 
-def _answer(request: Request, args: list[bytes], shown: Callable[[ReadReply], dict[str, Any]]) -> None:
+def _answer(request: Request, args: list[bytes], shown: Callable[[Any], dict[str, Any]]) -> None:
     def answered(reply: bytes) -> None:
-        response: Response = bodies.answer(shown(succeeded(reply)))
+        response: Response = bodies.answer(shown(_read(reply)))
         request.answer(response)
 
     request.start(args, answered)
 
 
-def _paged(request: Request, parameters: Parameters, place: str) -> Callable[[ReadReply], dict[str, Any]]:
+def _paged(request: Request, parameters: Parameters, place: str) -> Callable[[Any], dict[str, Any]]:
     """The reply as it is, but for `next`, which becomes a path."""
 
-    def shown(reply: ReadReply) -> dict[str, Any]:
-        document: dict[str, Any] = _named(plain(reply))
-        following = _members(reply)[b"next"].value
+    def shown(reply: Any) -> dict[str, Any]:
+        document: dict[str, Any] = _json(reply)
+        following = reply[b"next"]
         if following is not None:
             data = following if isinstance(following, bytes) else b"%d" % following
             document["next"] = _path(request.path, parameters, **{place: data})
@@ -196,19 +194,33 @@ def _paged(request: Request, parameters: Parameters, place: str) -> Callable[[Re
     return shown
 
 
-def _members(reply: ReadReply) -> dict[bytes, ReadReply]:
-    """A map of RESP3, which is what sessions of HTTP speak."""
-    parts = reply.value
-    return {name.value: value for name, value in zip(parts[::2], parts[1::2], strict=True)}
+def _read(reply: bytes) -> Any:
+    """A reply of RESP3, which is what sessions of HTTP speak, in types of Python. Problem when it is an error.
+
+    By hiredis: there may be ten thousand parts in it, and reading them in Python would stop the loop for 30 ms. These
+    replies have no types but those that it tells apart.
+    """
+    if reply.startswith(b"-"):
+        succeeded(reply)
+    reader = hiredis.Reader()
+    reader.feed(reply)
+    return reader.gets()
 
 
-def _named(document: Any) -> Any:
-    """The same with names as JSON has them."""
-    if isinstance(document, list):
-        return [_named(part) for part in document]
-    if isinstance(document, dict):
-        return {name.replace("-", "_"): _named(value) for name, value in document.items()}
-    return document
+def _json(part: Any) -> Any:
+    """The same as JSON has it, with names as JSON has them."""
+    kind = type(part)
+    if kind is bytes:
+        return text_of(part)
+    if kind is dict:
+        return {_name(name): _json(value) for name, value in part.items()}
+    return [_json(each) for each in part] if kind is list else part
+
+
+@cache
+def _name(name: bytes) -> str:
+    """Of a field: there are a few dozen."""
+    return name.decode().replace("-", "_")
 
 
 def _path(path: bytes, parameters: Parameters, **changed: bytes) -> str:
