@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 from console_pages import DESKTOP, PHONE, overhang, serious_obstacles, settled
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from clusters import Cluster, running_cluster
 from front_doors import start_front_door
@@ -33,7 +33,7 @@ VIEWS = {
     "clients": "#/db0/server/clients",
     "configuration": "#/db0/server/configuration",
 }
-PICTURED = ("cluster-desktop-light", "cluster-desktop-dark", "cluster-phone-light")
+PICTURED = ("cluster-desktop-light", "cluster-phone-light")
 FAILOVER_MS = 30_000
 
 
@@ -141,6 +141,28 @@ def test_keys_are_found_by_scan_and_said_to_be_in_no_order(new_page: NewPage, do
     page.get_by_role("searchbox", name="Search keys by prefix").fill("user:149")
     expect(status).to_contain_text("11 keys beginning with user:149")
     expect(page.get_by_role("button", name="Show the keys at an earlier moment")).to_have_count(0)
+
+
+def test_a_search_that_finds_nothing_rests_until_told_to_go_on(new_page: NewPage, door: HttpServer) -> None:
+    page = new_page(at=door)
+    expect(page.get_by_role("row").nth(5)).to_be_visible()
+    asked = 0
+
+    def answer(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        items = [{"name": "rare:1", "type": "string", "ttl": None, "size": 1}] if asked > 25 else []
+        following = None if items else f"/v1/keys?cursor={asked}"
+        route.fulfill(json={"items": items, "total": None, "next": following, "order": "none"})
+
+    page.route("**/v1/keys?*", answer)
+    page.get_by_role("searchbox", name="Search keys by prefix").fill("rare:")
+    further = page.get_by_role("button", name="Look further")
+    expect(further).to_be_visible()
+    assert asked == 20
+    further.click()
+    expect(page.get_by_role("row", name="rare:1")).to_be_visible()
+    expect(page.get_by_text("1 key beginning with rare:")).to_be_visible()
 
 
 def test_a_value_is_edited_under_its_condition_and_that_is_undone(

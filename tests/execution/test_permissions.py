@@ -41,6 +41,26 @@ def test_which_keys_may_be_read(words: str, key: bytes, expected: bool) -> None:
     assert held.may_read_key(key) is expected
 
 
+@pytest.mark.parametrize(
+    ("words", "prefix", "expected"),
+    [
+        (("~app:*", "+@read"), b"app:", True),
+        (("~app:*", "+@read"), b"app:x:", True),
+        (("~app:x:*", "+@read"), b"app:", True),
+        (("~app:*", "+@read"), b"other:", False),
+        (("~*:public", "+@read"), b"other:", True),
+        (("%W~app:*", "+@read"), b"app:", False),
+        (("~app:*", "+set"), b"app:", False),
+        (("allkeys", "+@read"), b"other:", True),
+        (("~a", "(~app:* +get)"), b"app:", True),
+    ],
+)
+def test_whether_there_can_be_readable_keys_below_a_prefix(
+    words: tuple[str, ...], prefix: bytes, expected: bool
+) -> None:
+    assert permissions(*words).may_read_below(prefix) is expected
+
+
 def test_whether_all_keys_may_be_read() -> None:
     assert permissions("allkeys", "+@read").may_read_all
     assert not permissions("allkeys", "+set").may_read_all

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from keystead.commands.catalogue import REGISTRY
 from keystead.commands.declaration import Command
 from keystead.commands.documentation import categories, every_command
-from keystead.commands.glob import compile_glob
+from keystead.commands.glob import compile_glob, literal_prefix
 
 Reason: TypeAlias = Literal["command", "key", "channel"]
 _WEIGHT = {"command": 0, "key": 1, "channel": 2}
@@ -175,6 +175,13 @@ class Selector:
             for pattern in self.patterns
         )
 
+    def may_read_below(self, prefix: bytes) -> bool:
+        """Whether there can be keys beginning so that may be read: False is certain, True is not."""
+        if self.all_keys:
+            return True
+        beginnings = (literal_prefix(pattern.pattern) for pattern in self.patterns if pattern.may_read)
+        return any(each.startswith(prefix) or prefix.startswith(each) for each in beginnings)
+
     def covers_channel(self, channel: bytes, *, as_pattern: bool = False) -> bool:
         """Whether a channel may be used; a pattern to subscribe to (PSUBSCRIBE) only if it is one of ours."""
         if self.all_channels:
@@ -236,6 +243,10 @@ class Permissions:
     def may_read_key(self, key: bytes) -> bool:
         """A selector that has any command that reads keys covers the key for reading."""
         return any(selector.covers(key, reads=True, writes=False) for selector in self._that_read())
+
+    def may_read_below(self, prefix: bytes) -> bool:
+        """Whether there can be keys beginning so that may be read: False is certain, True is not."""
+        return any(selector.may_read_below(prefix) for selector in self._that_read())
 
     @property
     def may_read_all(self) -> bool:

@@ -38,3 +38,7 @@ class User:
     def may_read_key(self, key: bytes) -> bool:
         """Whether that key may be read: for what shows many keys at once, such as listings and the change feed."""
         return self.permissions.may_read_key(key)
+
+    def may_read_below(self, prefix: bytes) -> bool:
+        """Whether there can be keys beginning so that may be read: False is certain, True is not."""
+        return self.permissions.may_read_below(prefix)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from http_client import HttpConnection
+from keystead.server.http.listing import MAX_SCANNED
 
 if TYPE_CHECKING:
     from servers import HttpServer
@@ -104,6 +105,22 @@ def test_a_user_is_shown_the_keys_that_he_may_read(redis_door: SocketConnection,
         redis_door.call("ACL", "SETUSER", "ada", "-scan")
         refused = ada.ask("GET", "/v1/keys")
         assert (refused.status, refused.json["redis_error"].split()[0]) == (403, "NOPERM")
+    finally:
+        ada.close()
+        redis_door.call("ACL", "DELUSER", "ada")
+
+
+def test_a_folder_in_which_there_can_be_nothing_to_read_is_not_named(
+    http: HttpConnection, redis_door: SocketConnection, http_server: HttpServer
+) -> None:
+    """However many keys are in it: more than a page looks at were told of as a folder of at least none."""
+    http.ask("PUT", "/v1/keys/open:1", b"x")
+    redis_door.call("MSET", *(part for number in range(MAX_SCANNED + 1) for part in (f"a-secret:{number}", "x")))
+    redis_door.call("ACL", "SETUSER", "ada", "on", ">secret", "+@read", "~open:*")
+    ada = HttpConnection(http_server.http_address, {"Authorization": "Basic YWRhOnNlY3JldA=="})
+    try:
+        items = list(walked(ada, "/v1/keys?delimiter=:"))
+        assert items == [{"name": "open:", "folder": True, "keys": 1}]
     finally:
         ada.close()
         redis_door.call("ACL", "DELUSER", "ada")

@@ -118,19 +118,19 @@ def _list_folders_at(request: Request, parameters: Parameters, limit: int) -> No
     args = [b"KS.FOLDERS", b"AT", parameters["at"], b"DELIMITER", parameters["delimiter"], b"COUNT", b"%d" % limit]
     args += _options(parameters, prefix=b"PREFIX", after=b"AFTER")
 
-    def shown(found: dict[bytes, Any]) -> dict[str, Any]:
-        moment = {"sequence": found[b"sequence"], "time_ms": found[b"time-ms"]}
-        items = [_folder(*each) for each in found[b"folders"]]
-        place, following = found[b"next"], None
+    def shown(reply: Any) -> dict[str, Any]:
+        moment = {"sequence": reply[b"sequence"], "time_ms": reply[b"time-ms"]}
+        place, following = reply[b"next"], None
         if place is not None:
             following = _path(request.path, parameters, at=b"%d" % moment["sequence"], after=place)
-        return {"items": items, "total": found[b"total"], "next": following, "at": moment}
+        items = [_folder(*each) for each in reply[b"folders"]]
+        return {"items": items, "total": reply[b"total"], "next": following, "at": moment}
 
     _answer(request, args, shown)
 
 
 def _folder(name: bytes, keys: int | None) -> dict[str, Any]:
-    shown = {"name": text_of(name)}
+    shown: dict[str, Any] = {"name": text_of(name)}
     return shown if keys is None else {**shown, "folder": True, "keys": keys}
 
 

@@ -146,7 +146,10 @@ class _Page:
             last = folder.name
 
     def _take_readable(self, index: KeyIndex, folder: Folder) -> None:
-        """Add a folder with the count of those of its keys that the user may read."""
+        """Add a folder with the count of those of its keys that the user may read, if there can be any: its name, too,
+        is of keys."""
+        if not self._user.may_read_below(folder.name):
+            return
         keys = index.range(folder.name, None, self._scannable)
         self._scannable -= len(keys)
         readable = sum(map(self._user.may_read_key, keys))

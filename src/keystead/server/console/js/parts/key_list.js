@@ -7,6 +7,7 @@ import * as api from "../api.js";
 
 const PAGE = 200;
 const KEPT_PAGES = 40;
+const MOST_EMPTY = 20; // pages in a row with nothing to show, before somebody must say that it shall go on
 
 /**
  * @typedef {"name" | "type" | "ttl" | "size"} Column
@@ -107,6 +108,7 @@ export class KeyList {
     this._abort = new AbortController();
     /** @type {Map<number, api.Item[] | null>} null: asked for */
     this._pages = new Map();
+    this._emptyInARow = 0;
     this.tookMs = 0;
     this.isLoaded = false;
     this.problem = /** @type {Error | null} */ (null);
@@ -139,8 +141,18 @@ export class KeyList {
       this._pages.set(number, page);
       return page[place] ?? null;
     }
-    if (page === undefined) queueMicrotask(() => this._load(number));
+    if (page === undefined && !this.isResting) queueMicrotask(() => this._load(number));
     return null;
+  }
+
+  /** Whether many keys were looked at of which none is to be shown; `goOn` looks further. */
+  get isResting() {
+    return this._emptyInARow >= MOST_EMPTY;
+  }
+
+  goOn() {
+    this._emptyInARow = 0;
+    this._onchange();
   }
 
   /** @param {number} number */
@@ -154,6 +166,7 @@ export class KeyList {
       if (places !== this._places) return; // the list was loaded anew meanwhile
       this._pages.set(number, this._sorted(page.items));
       places.know(number, page);
+      this._emptyInARow = page.items.length ? 0 : this._emptyInARow + 1;
       this.tookMs = performance.now() - started;
       this.isLoaded = true;
       this.problem = null;
@@ -187,6 +200,7 @@ export class KeyList {
 
   async reload() {
     this._pages.clear();
+    this._emptyInARow = 0;
     this._places = this._newPlaces();
     await this._load(0);
   }

@@ -21,7 +21,7 @@ export function slotRing(shards, covered) {
   const told = shards.map(({ number, address, slots }) => `shard ${number} at ${address} ${slotsInWords(slots)}`).join("; ");
   const open = SLOTS - covered;
   return svg("svg", { class: "slot-ring", viewBox: "0 0 200 200", role: "img", "aria-label": `Slots: ${told || "none served"}${open ? `; ${plural(open, "slot")} not served` : ""}` },
-    svg("circle", { class: "ring-open", cx: MIDDLE, cy: MIDDLE, r: RADIUS }),
+    open > 0 && svg("circle", { class: "ring-open", cx: MIDDLE, cy: MIDDLE, r: RADIUS }),
     arcs,
     svg("text", { class: "ring-count", x: MIDDLE, y: MIDDLE - 2 }, counted(covered)),
     svg("text", { class: "ring-said", x: MIDDLE, y: MIDDLE + 16 }, open ? `of ${counted(SLOTS)} slots` : "slots served"),

@@ -39,6 +39,7 @@ export function showCluster(place) {
   const charts = CHARTS.map(([title, , format]) => new Chart({ title, format, everyS: EVERY_S }));
   const happened = el("ol", { class: "happened", "aria-label": "What happened, newest first" });
   let drawn = "";
+  let offered = "";
   fill(place, el("div", { class: "page" }, el("header", {}, el("h1", {}, "Cluster")), trouble, state, picture,
     el("h2", {}, "Nodes"), nodes,
     el("div", { class: "row" }, el("h2", {}, "The last minutes"), el("span", { class: "quiet" }, "as this page has seen them"), el("span", { class: "grow" }), chosen),
@@ -55,12 +56,11 @@ export function showCluster(place) {
     if (!cluster) return;
     const shards = shardsOf(cluster.nodes);
     fill(state, ...stateInWords(cluster));
-    // The picture and the table are drawn anew only when something in them changed, so that nobody loses a place in them.
     const next = JSON.stringify(cluster);
     if (next !== drawn) {
       fill(picture, slotRing(shards.filter(({ number }) => number).map(({ number, primary }) => ({ number, address: primary.address, slots: primary.slots, isFailed: primary.health === "failed" })), cluster.slots_covered),
         el("div", { class: "shards" }, shards.map(shardBox)));
-      fill(nodes, nodeTable(shards));
+      refill(nodes, nodeTable(shards));
       drawChoice(shards);
     }
     drawn = next;
@@ -73,6 +73,8 @@ export function showCluster(place) {
   function drawChoice(shards) {
     const before = chosen.value;
     const all = shards.flatMap(({ primary, replicas }) => [primary, ...replicas]);
+    if (all.map(({ id }) => id).join() === offered) return; // a list that is open must not be taken away
+    offered = all.map(({ id }) => id).join();
     fill(chosen, el("option", { value: "" }, "All nodes"), all.map(({ id, address }) => el("option", { value: id }, address)));
     chosen.value = all.some(({ id }) => id === before) ? before : "";
   }
@@ -88,6 +90,16 @@ export function showCluster(place) {
       })));
     });
   }
+}
+
+/** The same with another table, which is scrolled and has the focus as the one before. @param {HTMLElement} place @param {HTMLElement} content */
+function refill(place, content) {
+  const before = place.firstElementChild;
+  const hasFocus = before !== null && before === document.activeElement;
+  const left = before?.scrollLeft ?? 0;
+  fill(place, content);
+  content.scrollLeft = left;
+  if (hasFocus) content.focus();
 }
 
 /**

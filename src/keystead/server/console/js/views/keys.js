@@ -232,20 +232,21 @@ class KeysView {
     drawHeader();
     const list = new VirtualList({
       label: "Keys", role: "grid", rowHeight: rowHeight(), header,
-      render: (index) => this._listRow(keys.item(index), index),
+      render: (index) => this._listRow(keys.item(index), index, keys),
       onactivate: (index) => {
         const item = keys.item(index);
         if (item) this._open(bytesOf(item.name));
+        else if (keys.isResting) keys.goOn();
       },
     });
     return list;
   }
 
-  /** @param {import("../api.js").Item | null} item @param {number} index */
-  _listRow(item, index) {
+  /** @param {import("../api.js").Item | null} item @param {number} index @param {KeyList} keys */
+  _listRow(item, index, keys) {
     const row = el("div", { class: "list-row", role: "row", "aria-rowindex": index + 2 });
     if (!item) {
-      row.append(el("span", { role: "gridcell", class: "quiet" }, "…"));
+      row.append(el("span", { role: "gridcell", class: "quiet" }, keys.isResting ? button("Nothing among many keys. Look further", () => keys.goOn(), { class: "link", tabindex: "-1" }) : "…"));
       return row;
     }
     const name = bytesOf(item.name);
