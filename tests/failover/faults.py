@@ -58,8 +58,8 @@ def kill_ahead(cluster: Cluster, slot: int, rng: random.Random) -> float:
 
 
 def crash(cluster: Cluster, slot: int, _: random.Random) -> float:
-    """SIGKILL of a primary that is started again before anybody misses it. Nothing is lost if it kept its data on disk
-    (`appendonly yes`); else its replica copies that it has none.
+    """SIGKILL of a primary that is started again before anybody misses it. Its replicas copy what it comes back with:
+    if it has not kept everything (`appendfsync always`), writes are lost.
     """
     victim = cluster.primary_of(slot)
     victim.kill()
