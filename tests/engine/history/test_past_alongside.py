@@ -75,6 +75,32 @@ def test_a_log_that_ends_before_what_was_promised_is_damage(disk: SimulatedDisk)
         Past(Directory(PATH, disk), until=9)
 
 
+@pytest.mark.parametrize("until", [5, None])
+def test_a_question_of_which_all_is_dropped_meanwhile_is_told_so(disk: SimulatedDisk, until: int | None) -> None:
+    """Whatever it may look at was committed before what is kept now. (A checkpoint is not held open.)"""
+    engine = opened(disk, KEEP_NOTHING)
+    write(engine, 1)
+    checkpoint(engine)
+    write(engine, 2)
+    past = Past(Directory(PATH, disk), until)
+    moment = past.newest
+    assert moment.sequence == 4
+    for number in range(3, 40):
+        write(engine, number)
+        checkpoint(engine)
+    for ask in (
+        lambda: past.view_at(moment),
+        lambda: past.values_at(0, [b"k"], moment),
+        lambda: list(past.transactions(1, 3)),
+        lambda: list(past.transactions_back(3)),
+        lambda: past.moment(1),
+    ):
+        with pytest.raises(HistoryDropped):
+            ask()
+    past.refresh()
+    assert past.newest.sequence == engine.log.next_sequence - 1
+
+
 def test_it_follows_sealing_checkpoints_and_retention(disk: SimulatedDisk) -> None:
     engine = opened(disk, KEEP_NOTHING)
     past: Past | None = None

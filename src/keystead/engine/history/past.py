@@ -119,15 +119,15 @@ class Past:
 
     def _asked(self, question: Callable[[], T]) -> T:
         """The answer; when a file was dropped or replaced meanwhile, from those that are there instead."""
+        missing: FileNotFoundError | None = None
         for _ in range(ATTEMPTS):
             try:
+                if missing is not None:
+                    self._follow()
                 return question()
             except FileNotFoundError as error:
                 missing = error
-                try:
-                    self._follow()
-                except FileNotFoundError:
-                    continue
+        assert missing is not None
         raise DamagedData(str(missing.filename), 0, "the file is missing")
 
     # --- Moments ----------------------------------------------------------------------------------------------------

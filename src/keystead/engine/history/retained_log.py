@@ -146,7 +146,8 @@ class RetainedLog:
             next_sequence = segment.grow(until).next_sequence
         if not growing and sealed:
             next_sequence = self._next_after(sealed[-1])
-        self.newest = self._moment(min(next_sequence, until) - 1)
+        # Retention may have let all go that was there before *until*, while a question was being looked into.
+        self.newest = self._moment(max(min(next_sequence, until) - 1, self.floor.sequence))
 
     @staticmethod
     def _next_after(segment: LogSegment) -> int:
