@@ -86,7 +86,7 @@ end
 
 local changing, steps = tonumber(take()), tonumber(take())
 if steps > 1 then keep(changing) end
-local replies = {'done'}
+local replies, executed = {'done'}, 0
 for step = 1, steps do
   local wanted, key, good, counts, command = take(), take(), take_list(), take(), take_list()
   local outcome
@@ -98,13 +98,16 @@ for step = 1, steps do
     local reply, failure = run(counts, command)
     if failure then
       outcome = {'failed', step, failure}
-    elseif inexact(reply) then
-      outcome = {'failed', step, 'ERR the reply has a number that is too large for a batch in a cluster'}
+    else
+      executed = executed + 1
+      if inexact(reply) then
+        outcome = {'failed', step, 'ERR the reply has a number that is too large for a batch in a cluster'}
+      end
     end
     replies[step + 1] = reply
   end
   if outcome then
-    if (step > 1 or outcome[1] == 'failed') and not pcall(put_back) then
+    if executed > 0 and not pcall(put_back) then
       return redis.error_reply('UNKNOWNOUTCOME a step failed, and those before it could not all be undone')
     end
     return outcome
