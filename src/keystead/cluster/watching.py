@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,8 @@ from keystead.errors import ClusterUnavailable, CommandError
 
 if TYPE_CHECKING:
     from keystead.cluster.options import Options
+
+log = logging.getLogger("keystead.cluster")
 
 INTERVAL_S: Final = 1.0
 TROUBLED_INTERVAL_S: Final = 0.1
@@ -90,7 +93,10 @@ class Watch:
                     await self._wake.wait()
                 await asyncio.sleep(LEAST_INTERVAL_S)  # much trouble at once is one
             self._wake.clear()
-            await self._look()
+            try:
+                await self._look()
+            except Exception:  # the next look may go well; without one nothing would ever heal
+                log.exception("the cluster's nodes could not be looked at")
 
     async def _look(self) -> None:
         """Ask a few nodes, and take over what they say."""
