@@ -15,10 +15,11 @@ from keystead.cluster.request import Request
 from keystead.engine.clock import Clock
 from keystead.errors import CommandError
 from keystead.execution.cluster.catalogue import WAYS
+from keystead.execution.cluster.in_one_request import change_if, transact
 from keystead.execution.cluster.merging import Merge, failure_of
 from keystead.execution.cluster.promises import Joined, NodeReply
 from keystead.execution.cluster.routes import NO_PRIMARY, Routes
-from keystead.execution.cluster.transactions import Outcome, Watch, change_if, transact
+from keystead.execution.cluster.transactions import Outcome, Watch
 from keystead.execution.executor import CallLater, Executor
 from keystead.execution.promise import Promise
 from keystead.execution.tables import Runners
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from keystead.config.settings import Settings
     from keystead.engine.bindings import Database
     from keystead.execution.access import Access
-    from keystead.execution.cluster.transactions import Decide
+    from keystead.execution.cluster.in_one_request import Decide
     from keystead.execution.session import Session
 
 
