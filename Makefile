@@ -57,7 +57,7 @@ failover: CYCLES = 20
 failover: .venv-test/ready wheel  ## Fail the nodes of a cluster CYCLES times under load: kill, pause, cut off, move slots
 	cd tests && ../$(TEST)/python -m failover.failover_loop --rounds $(CYCLES)
 	cd tests && ../$(TEST)/python -m failover.failover_loop --rounds $(CYCLES) --faults kill,kill-ahead,pause --size 20000
-	cd tests && ../$(TEST)/python -m failover.failover_loop --rounds $(CYCLES) --faults crash,kill,pause --advised --replicas 2
+	cd tests && ../$(TEST)/python -m failover.failover_loop --rounds $(CYCLES) --faults crash,kill,pause,blackout --advised --replicas 2
 	cd tests && ../$(TEST)/python -m failover.failover_loop --rounds $(CYCLES) --faults cut,move,cut-off,lose-replica,stall,kill-door
 	cd tests && ../$(TEST)/python -m failover.failover_loop --rounds 4 --faults kill-ahead --size 20000 --acknowledge async
 

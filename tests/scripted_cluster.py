@@ -132,7 +132,8 @@ class Running:
                 if isinstance(stopped, Promise):
                     self.output += stopped.reply or b""
                 return
-            assert isinstance(stopped, Promise)
+            if not isinstance(stopped, Promise):
+                continue
             if not stopped.is_resolved:
                 self.waits = True
                 stopped.add_done(self._resolved)

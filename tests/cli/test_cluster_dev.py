@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import socket
@@ -14,6 +15,7 @@ import pytest
 from cli.stores import keystead
 from clusters import Cluster
 from http_client import HttpConnection
+from keystead.cluster.development import until
 from servers import HttpServer, free_port, ready, running, spawn
 
 
@@ -46,6 +48,33 @@ def test_one_command_serves_a_cluster_and_ctrl_c_ends_all_of_it(served: HttpServ
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(node[1])))
     assert list(tmp_path.glob("keystead-cluster-*")) == []
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_it_leaves_nothing_behind_when_it_is_ended_while_servers_start(
+    number: signal.Signals, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    port = free_port()
+    arguments = ["cluster", "dev", "--port", str(port), "--http-port", "0"]
+    starting = spawn([sys.executable, "-m", "keystead", *arguments], port, tmp_path / "work")
+    until("a server is started", lambda: bool(processes_below(tmp_path)), 30)
+    starting.process.send_signal(number)
+    assert starting.process.wait(30) == status
+    assert processes_below(tmp_path) == []
+    assert list(tmp_path.glob("keystead-cluster-*")) == []
+
+
+def processes_below(directory: Path) -> list[int]:
+    """Those that work in a directory below it, as each node does."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with contextlib.suppress(OSError):
+                if (process / "cwd").readlink().is_relative_to(directory):
+                    found.append(int(process.name))
+    return found
 
 
 def test_a_taken_port_is_told_before_servers_are_started(cluster: Cluster, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ READ_AT_ONCE = 100
 ENOUGH_ACKNOWLEDGED = 200  # a round, on average: below that a run has proved nothing
 NODE_TIMEOUT_MS = 1000
 ADVISED = (  # to users, in docs/cluster.md
-    *("--appendonly", "yes", "--appendfsync", "everysec"),
+    *("--appendonly", "yes", "--appendfsync", "always"),
     *("--min-replicas-to-write", "1", "--min-replicas-max-lag", "10", "--cluster-require-full-coverage", "no"),
 )
 BACK_WITHIN_SECONDS = NODE_TIMEOUT_MS / 1000 + 2  # told; nothing fails for it, on a machine that others keep busy
@@ -250,6 +250,7 @@ def plan(
         "kill": faults.kill,
         "kill-ahead": faults.kill_ahead,
         "kill-door": faults.kill_door(doors),
+        "blackout": faults.blackout,
         "crash": faults.crash,
         "pause": faults.pause,
         "stall": faults.stall,

@@ -58,12 +58,24 @@ def kill_ahead(cluster: Cluster, slot: int, rng: random.Random) -> float:
 
 
 def crash(cluster: Cluster, slot: int, _: random.Random) -> float:
-    """SIGKILL of a primary that is started again before anybody misses it. Nothing is lost if it kept its data on disk
-    (`appendonly yes`); else its replica copies that it has none.
+    """SIGKILL of a primary that is started again before anybody misses it. Its replicas copy what it comes back with:
+    if it has not kept everything (`appendfsync always`), writes are lost.
     """
     victim = cluster.primary_of(slot)
     victim.kill()
     cluster.restart(victim)
+    cluster.await_well()
+    return 0.0
+
+
+def blackout(cluster: Cluster, _: int, rng: random.Random) -> float:
+    """SIGKILL of all nodes, which come back with what they kept on disk, one after the other."""
+    nodes = cluster.running()
+    for node in nodes:
+        node.kill()
+    time.sleep(rng.uniform(0.0, 2.0))
+    for node in nodes:
+        cluster.restart(node)
     cluster.await_well()
     return 0.0
 

@@ -83,10 +83,10 @@ class NodeFigures:
             return None
         return max(0, primary.replication_offset - own.replication_offset)
 
-    def of_primaries(self) -> list[Figures]:
-        """Of those that serve slots and have said something."""
-        found = (self.of(node.id) for node in self._client.topology.primaries)
-        return [figures for figures in found if figures is not None]
+    def of_primaries(self) -> dict[str, Figures]:
+        """Of those that serve slots and have said something, by their ids."""
+        found = ((node.id, self.of(node.id)) for node in self._client.topology.primaries)
+        return {node_id: figures for node_id, figures in found if figures is not None}
 
 
 def _fields(info: bytes) -> dict[str, str]:

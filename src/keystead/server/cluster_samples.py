@@ -5,13 +5,14 @@ Must not know: how they are shown, who asks.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from keystead.server.samples import Kept, quantile_ms, rates
 
 if TYPE_CHECKING:
     from keystead.execution.executor import Executor
-    from keystead.server.cluster_nodes import NodeFigures
+    from keystead.server.cluster_nodes import Figures, NodeFigures
     from keystead.server.meters import Meters
 
 
@@ -47,15 +48,17 @@ class ClusterSamples(Kept[ClusterSample]):
         self._meters = meters
         self._at_s = now_s
         self._counters = self._read_counters()
+        self._primaries = nodes.of_primaries()
         self._lags = list(meters.loop_lag.counts)
 
     def take(self, now_s: float) -> None:
         took_s = max(now_s - self._at_s, 0.001)
         before, self._counters = self._counters, self._read_counters()
-        operations, errors, unknown, received, sent, hits, misses = rates(before, self._counters, took_s)
+        operations, errors, unknown, received, sent = rates(before, self._counters, took_s)
+        known, self._primaries = self._primaries, self._nodes.of_primaries()
         lags_before, self._lags = self._lags, list(self._meters.loop_lag.counts)
         lags = [now - was for was, now in zip(lags_before, self._lags, strict=True)]
-        primaries = self._nodes.of_primaries()
+        primaries = self._primaries.values()
         self._at_s = now_s
         self.kept.append(
             ClusterSample(
@@ -69,20 +72,25 @@ class ClusterSamples(Kept[ClusterSample]):
                 keys=sum(figures.keys for figures in primaries),
                 memory_bytes=sum(figures.used_memory_bytes for figures in primaries),
                 node_operations_per_s=sum(figures.ops_per_second for figures in primaries),
-                hits_per_s=hits,
-                misses_per_s=misses,
+                hits_per_s=_growth(known, self._primaries, "hits", took_s),
+                misses_per_s=_growth(known, self._primaries, "misses", took_s),
                 loop_lag_ms=quantile_ms(self._meters.loop_lag.bounds, lags, 1.0),
             )
         )
 
     def _read_counters(self) -> tuple[int, ...]:
-        statistics, primaries = self._executor.statistics, self._nodes.of_primaries()
+        statistics = self._executor.statistics
         return (
             statistics.commands_processed,
             statistics.errors.total(),
             statistics.errors["UNKNOWNOUTCOME"],
             statistics.net_input_bytes,
             statistics.net_output_bytes,
-            sum(figures.hits for figures in primaries),
-            sum(figures.misses for figures in primaries),
         )
+
+
+def _growth(before: Mapping[str, Figures], now: Mapping[str, Figures], counter: str, took_s: float) -> float:
+    """What a counter of nodes grew by a second; a node that comes, goes or starts anew adds nothing."""
+    pairs = [(before[name], figures) for name, figures in now.items() if name in before]
+    grown: int = sum(max(0, getattr(after, counter) - getattr(was, counter)) for was, after in pairs)
+    return round(grown / took_s, 1)

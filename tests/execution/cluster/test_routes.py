@@ -244,6 +244,22 @@ def test_a_silent_client_is_sent_nothing_and_executed_all_the_same(front: FrontS
     assert running.replies == b"+OK\r\n"
 
 
+def test_a_client_whose_replies_are_long_has_fewer_under_way(front: FrontStage) -> None:
+    """They are all in memory at once: a pipeline of reads of large values must not fill it."""
+    long, short = b"$1000000\r\n%b\r\n" % bytes(1_000_000), b"$1\r\nx\r\n"
+    client = front.client()
+    running = client.run(*[f"GET {A}"] * 4)
+    front.cluster.answer(*[long] * 4)
+    assert running.replies == long * 4
+    running = client.run("PING", *[f"GET {A}"] * 3, "PING", f"GET {A}")
+    front.client().run(*[f"GET {B}"] * 3)
+    assert [len(sends) for sends in front.cluster.sends] == [4, 1, 3]
+    front.cluster.sends[1][0].answer(short)
+    assert [len(sends) for sends in front.cluster.sends] == [4, 1, 3, 3]
+    front.cluster.answer(*[short] * 3)
+    assert running.replies == b"+PONG\r\n" + short * 3 + b"+PONG\r\n" + short
+
+
 def test_errors_of_nodes_are_counted(front: FrontStage) -> None:
     front.client().run(f"GET {A}", f"GET {B}")
     front.cluster.answer(b"-WRONGTYPE no\r\n", b"$-1\r\n")

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from itertools import islice
+from typing import TYPE_CHECKING, Final, cast
 
 from keystead.cluster.request import Request
 from keystead.engine.clock import Clock
 from keystead.errors import CommandError
 from keystead.execution.cluster.catalogue import WAYS
+from keystead.execution.cluster.in_one_request import change_if, transact
 from keystead.execution.cluster.merging import Merge, failure_of
 from keystead.execution.cluster.promises import Joined, NodeReply
 from keystead.execution.cluster.routes import NO_PRIMARY, Routes
-from keystead.execution.cluster.transactions import Outcome, Watch, change_if, transact
+from keystead.execution.cluster.transactions import Outcome, Watch
 from keystead.execution.executor import CallLater, Executor
 from keystead.execution.promise import Promise
 from keystead.execution.tables import Runners
@@ -28,8 +30,12 @@ if TYPE_CHECKING:
     from keystead.config.settings import Settings
     from keystead.engine.bindings import Database
     from keystead.execution.access import Access
-    from keystead.execution.cluster.transactions import Decide
+    from keystead.execution.cluster.in_one_request import Decide
     from keystead.execution.session import Session
+
+
+MOST_REPLY_BYTES: Final = 1 << 20
+"""What the replies of a batch may amount to before the next batch of that client is made smaller."""
 
 
 class OnlyDatabase:
@@ -71,6 +77,8 @@ class ClusterExecutor(Executor):
         no NodeReply, which ends the batch."""
         self.watches: dict[int, Watch] = {}
         """By the id of the session."""
+        self._most_at_once: dict[int, int] = {}
+        """How many commands of a client whose replies are long go out at once; by the id of the session."""
         self._send = client.send
         self._only_database = cast("Database", OnlyDatabase())
         routes = Routes(self, WAYS)
@@ -93,6 +101,21 @@ class ClusterExecutor(Executor):
 
     def run(self, session: Session, commands: Iterator[list[bytes]], replies: list[bytes]) -> bytes | Promise | None:
         session.last_active_ms = self.clock.refresh()
+        most = self._most_at_once.get(session.id) if self._most_at_once else None
+        batch = self._take(session, commands if most is None else islice(commands, most))
+        self.post(session, batch[:-1])
+        waiting = _first_promise(batch)
+        replies += cast("list[bytes]", batch[:waiting])
+        if waiting == len(batch):
+            return replies[-1] if most is not None and batch else None
+        is_single = waiting == len(batch) - 1 and most is None
+        promise = cast("Promise", batch[-1]) if is_single else self._joined(session, batch[waiting:])
+        session.wait_for(promise)
+        return promise
+
+    def _take(self, session: Session, commands: Iterator[list[bytes]]) -> list[bytes | Promise]:
+        """Run commands up to one that the rest has to wait for: their replies, or promises of them. What goes to nodes
+        is not sent yet."""
         batch: list[bytes | Promise] = []
         append = batch.append
         args: list[bytes] | None = None
@@ -102,21 +125,31 @@ class ClusterExecutor(Executor):
                     reply = session.table[args[0]](session, args)
                     append(reply)
                     if reply.__class__ is not NodeReply and reply.__class__ is not bytes:
-                        break  # what follows must wait: a pause, a login, a WATCH
+                        break  # a pause, a login, a WATCH
                 break
             except Exception as failure:
                 append(self.failure_reply(args or [b""], failure))
         self.statistics.commands_processed += len(batch)
         if args is not None:
             session.last_command = args
-        self.post(session, batch[:-1])
-        waiting = _first_promise(batch)
-        replies += cast("list[bytes]", batch[:waiting])
-        if waiting == len(batch):
-            return None
-        promise = cast("Promise", batch[-1]) if waiting == len(batch) - 1 else Joined(batch[waiting:])
-        session.wait_for(promise)
-        return promise
+        return batch
+
+    def _joined(self, session: Session, batch: Sequence[bytes | Promise]) -> Joined:
+        joined = Joined(batch)
+        joined.add_done(lambda _: self._follow_length(session, len(batch), len(joined.reply or b"")))
+        return joined
+
+    def _follow_length(self, session: Session, commands: int, reply_bytes: int) -> None:
+        """Replies to a batch are all in memory at once, so a batch of long ones is the last of that size."""
+        if reply_bytes > MOST_REPLY_BYTES:
+            if session.id in self.sessions:
+                self._most_at_once[session.id] = max(commands * MOST_REPLY_BYTES // reply_bytes, 1)
+        elif self._most_at_once and reply_bytes < MOST_REPLY_BYTES // 4:
+            self._most_at_once.pop(session.id, None)
+
+    def close_session(self, session: Session) -> None:
+        super().close_session(session)
+        self._most_at_once.pop(session.id, None)
 
     def post(self, session: Session, before: Sequence[bytes | Promise] = ()) -> None:
         """Send what runners have made. What is to begin then begins when all *before* is answered."""

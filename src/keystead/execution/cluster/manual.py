@@ -33,6 +33,14 @@ cannot be part of one.
 """
 
 MORE: Final = """\
+## Order
+
+A connection's commands are answered in their order, as ever. What a client has sent without waiting goes out
+together, to all nodes it concerns; what it sends meanwhile goes out when all of that is answered. So a connection
+that has asked for a key of a shard that has no primary just then waits for it, up to `cluster-timeout`, with all it
+has sent behind it; other connections do not. A library that sends the requests of many threads over one connection
+does well to use a few.
+
 ## SCAN
 
 The cursor says which primary is being scanned, and how far: it holds at any front door of the same cluster. When that

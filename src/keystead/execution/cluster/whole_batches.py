@@ -58,14 +58,14 @@ local function inexact(reply)
 end
 
 local kept = {}
-local function keep()
-  for i, key in ipairs(KEYS) do kept[i] = {redis.call('DUMP', key), redis.call('PTTL', key)} end
+local function keep(changing)
+  for i = 1, changing do kept[i] = {redis.call('DUMP', KEYS[i]), redis.call('PTTL', KEYS[i])} end
 end
 local function put_back()
-  for i, key in ipairs(KEYS) do
-    local dump, ttl = kept[i][1], kept[i][2]
-    redis.call('DEL', key)
-    if dump then redis.call('RESTORE', key, ttl < 0 and 0 or math.max(ttl, 1), dump) end
+  for i, before in ipairs(kept) do
+    local dump, ttl = before[1], before[2]
+    redis.call('DEL', KEYS[i])
+    if dump then redis.call('RESTORE', KEYS[i], ttl < 0 and 0 or math.max(ttl, 1), dump) end
   end
 end
 
@@ -84,8 +84,8 @@ local function run(counts, command)
   return reply
 end
 
-local steps = tonumber(take())
-if steps > 1 then keep() end
+local changing, steps = tonumber(take()), tonumber(take())
+if steps > 1 then keep(changing) end
 local replies = {'done'}
 for step = 1, steps do
   local wanted, key, good, counts, command = take(), take(), take_list(), take(), take_list()
@@ -104,7 +104,9 @@ for step = 1, steps do
     replies[step + 1] = reply
   end
   if outcome then
-    if steps > 1 and (step > 1 or outcome[1] == 'failed') then put_back() end
+    if (step > 1 or outcome[1] == 'failed') and not pcall(put_back) then
+      return redis.error_reply('UNKNOWNOUTCOME a step failed, and those before it could not all be undone')
+    end
     return outcome
   end
 end
@@ -140,8 +142,12 @@ class WholeBatch:
         self._steps = steps
         self._done = done
         self._pieces = [_piece(step) for step in steps]
-        self._keys = list(dict.fromkeys(key for step in steps for key in _keys_of(step)))
-        self._writes = any("write" in executor.flags_of(step.args) for step in steps)
+        writing = [step for step in steps if "write" in executor.flags_of(step.args)]
+        changing = dict.fromkeys(key for step in writing for key in _keys_of(step))
+        self._changing = len(changing)
+        self._keys = list(changing | dict.fromkeys(key for step in steps for key in _keys_of(step)))
+        """Those that may change first."""
+        self._writes = bool(writing)
         self._rounds = 0
         self._began_ns = 0
 
@@ -175,8 +181,8 @@ class WholeBatch:
         self._began_ns = self._began_ns or time.perf_counter_ns()
         self._rounds += 1
         arguments = [argument for piece in self._pieces for argument in piece.arguments()]
-        steps = b"%d" % len(self._steps)
-        data = packed([b"EVAL", SCRIPT, b"%d" % len(self._keys), *self._keys, steps, *arguments])
+        counts = (b"%d" % self._changing, b"%d" % len(self._steps))
+        data = packed([b"EVAL", SCRIPT, b"%d" % len(self._keys), *self._keys, *counts, *arguments])
         request = Request(slot_of(self._keys[0]), data, self._told, writes=self._writes)
         self._executor.send([request], 2)
 
