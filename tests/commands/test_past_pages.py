@@ -11,6 +11,8 @@ import pytest
 from executors import Client, Stage, stage
 from keystead.commands import history
 from keystead.engine.history.questions import Question
+from keystead.execution.promise import Promise
+from keystead.resp.replies import encode2
 
 HIDDEN = 40
 
@@ -96,3 +98,25 @@ def test_pages_of_the_log_end_early(store: Stage, asked: list[Question], first: 
 def test_what_is_rare_ends_a_page_early_for_all(store: Stage, asked: list[Question]) -> None:
     replies = pages(store.client(), asked, "KS.LOG AUTHOR nobody", "KS.LOG AUTHOR nobody FROM")
     assert b"sequence" not in b"".join(replies)
+
+
+def test_a_long_reply_is_encoded_bit_by_bit(tmp_path: Path) -> None:
+    """And says what a short one says; others go on between two bits."""
+    store = stage(tmp_path / "data")
+    client, other = store.client(), store.client()
+    names = [f"k{number:03}" for number in range(3 * history.ENCODED_AT_ONCE + 1)]
+    client("MSET " + " ".join(f"{name} v" for name in names))
+    reply = client("KS.KEYS AT now COUNT 1000")
+    bits = 1
+    while isinstance(reply, Promise) and not reply.is_resolved:
+        assert other("GET k000") == b"$1\r\nv\r\n"
+        store.timers.due.pop(0)[1].callback()
+        bits += 1
+    assert bits >= 4  # there are other timers
+    assert isinstance(reply, Promise)
+    assert reply.reply is not None
+    assert encode2([name.encode() for name in names]) in reply.reply
+    assert next_place(reply.reply) is None
+    short: bytes = client(f"KS.KEYS AT now COUNT {history.ENCODED_AT_ONCE}")
+    assert next_place(short) == names[history.ENCODED_AT_ONCE - 1]
+    store.executor.engine.close()
