@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from clusters import Cluster
 
 BOTH = pytest.mark.parametrize("acknowledge", ["replicated", "async"])
+PATIENT = {"wait_timeout_ms": 20_000, "timeout_s": 30.0}
+"""Where all nodes are well, so that only a machine that is busy otherwise could make a write doubtful."""
 TAG = "{moving}"
 SLOT = slot_of(b"moving")
 
@@ -32,7 +34,7 @@ def own(tmp_path: Path) -> Iterator[Cluster]:
 @BOTH
 @in_loop
 async def test_what_is_sent_together_is_executed_in_order_at_each_node(cluster: Cluster, acknowledge: str) -> None:
-    async with client_of(cluster.addresses[:1], acknowledge=acknowledge) as client:
+    async with client_of(cluster.addresses[:1], acknowledge=acknowledge, **PATIENT) as client:
         keys = [f"{acknowledge}:{number}" for number in range(12)]
         assert len({client.topology.node_of(slot_of(key.encode())) for key in keys}) == 3
         commands = [(command, key) for _ in range(20) for key in keys for command in ("INCR", "GET")]
@@ -48,7 +50,7 @@ async def test_what_is_sent_together_is_executed_in_order_at_each_node(cluster: 
 
 @in_loop
 async def test_large_values_and_long_pipelines_pass_unharmed(cluster: Cluster) -> None:
-    async with client_of(cluster.addresses[:1]) as client:
+    async with client_of(cluster.addresses[:1], **PATIENT) as client:
         values = {f"large:{number}": bytes([number]) * (300_000 * number) for number in range(8)}
         assert set(await asyncio.gather(*send(client, *(("SET", *item) for item in values.items())))) == {b"+OK\r\n"}
         replies = await asyncio.gather(*send(client, *(("GET", key) for key in values)), *send(client, ("GET", "x")))
@@ -59,7 +61,7 @@ async def test_large_values_and_long_pipelines_pass_unharmed(cluster: Cluster) -
 async def test_a_slot_moves_while_it_is_used_and_nobody_notices(own: Cluster) -> None:
     source = own.primary_of(SLOT)
     to = next(node for node in own.primaries() if node is not source)
-    async with client_of(own.addresses[:1]) as client:
+    async with client_of(own.addresses[:1], **PATIENT) as client:
         for number in range(10):
             await call(client, "SET", f"{TAG}{number}", number)
         move = own.slot_move(SLOT, to)
@@ -93,7 +95,7 @@ async def test_a_moved_slot_is_found_however_its_node_is_named(own: Cluster, end
             "CONFIG", "SET", "cluster-announce-hostname", "localhost", "cluster-preferred-endpoint-type", endpoint
         )
     to = next(node for node in own.primaries() if node is not own.primary_of(SLOT))
-    async with client_of(own.addresses[:1]) as client:
+    async with client_of(own.addresses[:1], **PATIENT) as client:
         await until(lambda: {node.alias for node in client.topology.nodes.values()} == {"localhost"})
         own.move_slots([SLOT], to)  # this loop stands still meanwhile, so the client cannot have heard of it
         assert await call(client, "SET", TAG, "1") == b"+OK\r\n"
@@ -114,7 +116,7 @@ async def test_a_command_that_no_node_can_answer_in_time_was_not_executed(own: C
 
 @in_loop
 async def test_a_new_shard_takes_slots_under_load_without_an_error(own: Cluster) -> None:
-    async with client_of(own.addresses[:1]) as client, Load(client, writers=8) as load:
+    async with client_of(own.addresses[:1], **PATIENT) as client, Load(client, writers=8) as load:
         shard = own.add_shard(replicas=1)
         moved = [slot_of(key.encode()) for key in load.keys[:30]]
         await asyncio.to_thread(own.move_slots, moved, shard)
