@@ -56,8 +56,10 @@ past: .venv-test/ready wheel  ## Kill the server CYCLES times while it is asked 
 failover: CYCLES = 20
 failover: .venv-test/ready wheel  ## Fail the nodes of a cluster CYCLES times under load: kill, pause, cut off, move slots
 	cd tests && ../$(TEST)/python -m failover.failover_loop --rounds $(CYCLES)
-	cd tests && ../$(TEST)/python -m failover.failover_loop --rounds $(CYCLES) --faults kill,pause --size 20000
-	cd tests && ../$(TEST)/python -m failover.failover_loop --rounds $(CYCLES) --faults cut,move,cut-off,lose-replica,stall
+	cd tests && ../$(TEST)/python -m failover.failover_loop --rounds $(CYCLES) --faults kill,kill-ahead,pause --size 20000
+	cd tests && ../$(TEST)/python -m failover.failover_loop --rounds $(CYCLES) --faults crash,kill,pause,blackout --advised --replicas 2
+	cd tests && ../$(TEST)/python -m failover.failover_loop --rounds $(CYCLES) --faults cut,move,cut-off,lose-replica,stall,kill-door
+	cd tests && ../$(TEST)/python -m failover.failover_loop --rounds 4 --faults kill-ahead --size 20000 --acknowledge async
 
 bench: .venv-test/ready wheel  ## Measure against redis-server in the same run; results go to benchmarks/results/
 	@scripts/system-packages bench

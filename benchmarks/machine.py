@@ -13,6 +13,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = (
     *("uvloop", "hiredis", "httptools", "fastapi", "uvicorn", "msgspec", "xxhash"),
     *("diskcache", "sqlitedict", "lmdb", "rocksdict"),
+    *("redis", "valkey-glide"),
 )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from keystead.commands.manual import render as commands_page
 from keystead.config import FIXED_PARAMETERS, Setting, declared
+from keystead.execution.cluster.manual import render as cluster_commands_page
 
 FOLDER = Path(__file__).parent
 
@@ -25,8 +26,8 @@ An unknown setting is an error that suggests the right one, in every source, bec
 status 78). An empty environment variable counts as not set. No file is read unless it is named.
 
 Sizes are bytes, or have a unit: `kb`, `mb`, `gb` (1024), `k`, `m`, `g` (1000). Times are seconds, or have a unit: `s`,
-`m`, `h`, `d`, `w`; where it matters also `ms`. Where the column *while running* has a name, `CONFIG SET` changes the setting under that name,
-and `CONFIG REWRITE` writes it to the file. `CONFIG GET` shows all.
+`m`, `h`, `d`, `w`; where less than a second makes sense also `ms`. Where the column *while running* has a name,
+`CONFIG SET` changes the setting under that name, and `CONFIG REWRITE` writes it to the file. `CONFIG GET` shows all.
 """
 
 _CONFIGURATION_TAIL = """
@@ -67,7 +68,11 @@ def _row(setting: Setting) -> str:
     return f"| {name} | {value} | {default} | {setting.description} | {live} |\n"
 
 
-PAGES = {"configuration.md": configuration_page, "commands.md": commands_page}
+PAGES = {
+    "configuration.md": configuration_page,
+    "commands.md": commands_page,
+    "cluster-commands.md": cluster_commands_page,
+}
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from clusters import Cluster, running_cluster
 from executors import Stage, stage
 from http_door import HttpDoor
 from in_process import InProcessServer
-from servers import Server, running, start_keystead, start_keystead_http, start_redis
+from servers import HttpServer, Server, running, start_front_door, start_keystead, start_keystead_http, start_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +53,21 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A real cluster, three primaries with a replica each. Tests that break theirs make one of their own."""
     with running_cluster(tmp_path_factory.mktemp("cluster")) as servers:
         yield servers
+
+
+@pytest.fixture(scope="session")
+def front_door(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
+    """Keystead in front of that cluster."""
+    bounds = ("--maxmemory", "0", "--max-value-bytes", "512mb")
+    directory = tmp_path_factory.mktemp("front_door") / "data"
+    with running(start_front_door(cluster.addresses, directory, *bounds)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def front_door_http(front_door: HttpServer) -> HttpDoor:
+    """The same over HTTP."""
+    return HttpDoor(front_door)
 
 
 @pytest.fixture

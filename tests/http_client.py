@@ -31,14 +31,19 @@ class HttpConnection:
         address: tuple[str, int],
         headers: Mapping[str, str] | None = None,
         context: ssl.SSLContext | None = None,
+        timeout: float = TIMEOUT_SECONDS,
     ) -> None:
         """Over TLS with a *context*."""
         self._connection = (
-            http.client.HTTPSConnection(*address, timeout=TIMEOUT_SECONDS, context=context)
+            http.client.HTTPSConnection(*address, timeout=timeout, context=context)
             if context
-            else http.client.HTTPConnection(*address, timeout=TIMEOUT_SECONDS)
+            else http.client.HTTPConnection(*address, timeout=timeout)
         )
         self._headers = dict(headers or {})
+
+    def connect(self) -> None:
+        """Now, rather than with the first request."""
+        self._connection.connect()
 
     def ask(
         self, method: str, target: str, body: Any = None, headers: Mapping[str, str] | None = None, **more: str

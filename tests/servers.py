@@ -172,6 +172,13 @@ def start_front_door(nodes: Sequence[tuple[str, int]], directory: Path, *options
     return start_keystead_http(directory, "--cluster", ",".join(f"{host}:{port}" for host, port in nodes), *options)
 
 
+def start_again(server: HttpServer) -> HttpServer:
+    """One that has ended, by the same command line and so on the same ports."""
+    command: list[str] = server.process.args  # type: ignore[assignment]  # as `spawn` was given it
+    again = spawn(command, server.port, server.directory)
+    return HttpServer(**vars(ready(again)), http_port=server.http_port)
+
+
 @contextlib.contextmanager
 def running(server: AnyServer) -> Iterator[AnyServer]:
     """Stop the server at the end of the block, whatever happened in it."""

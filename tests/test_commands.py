@@ -11,6 +11,7 @@ import pytest
 from cases import ALL_CASES
 from cases.differences import DIFFERENT_CASES
 from cases.history import HISTORY_CASES
+from cases.in_cluster import OTHERWISE, in_one_slot, why_left_out
 from cases.play import Peer, differences, perform
 from cases.recorded import RECORDED_CASES
 from http_door import LOSSY, plays
@@ -39,6 +40,13 @@ DOORS: dict[str, tuple[str, int, frozenset[str]]] = {
     "keystead-http": ("keystead_http", 3, LACKS | {"connection state"}),
 }
 
+CLUSTER_DOORS: dict[str, tuple[str, int, frozenset[str]]] = {
+    "cluster-resp2": ("front_door", 2, LACKS),
+    "cluster-resp3": ("front_door", 3, LACKS),
+    "cluster-http": ("front_door_http", 3, LACKS | {"connection state"}),
+}
+LEFT_OUT_IN_A_CLUSTER = Path(__file__).parent / "cases" / "left_out_in_a_cluster.txt"
+
 
 @pytest.fixture(scope="module")
 def peer(request: pytest.FixtureRequest) -> Callable[[str], Peer]:
@@ -46,7 +54,7 @@ def peer(request: pytest.FixtureRequest) -> Callable[[str], Peer]:
 
     @cache
     def of(door: str) -> Peer:
-        name, protocol, lacks = DOORS[door]
+        name, protocol, lacks = (DOORS | CLUSTER_DOORS)[door]
         server: Server | InProcessServer = request.getfixturevalue(name)
         return Peer(door, protocol, server.connect, lacks)
 
@@ -100,6 +108,35 @@ def test_command_differs_on_purpose(door: str, case: Case, peer: Callable[[str],
         _compare(case, door, replies, None)
     else:
         assert differences(case, replies, None), f"{case.id}: no difference any more"
+
+
+@pytest.mark.parametrize(
+    ("door", "case"),
+    _asked(CLUSTER_DOORS, [case for case in ALL_CASES if why_left_out(case) is None and case.id not in OTHERWISE]),
+)
+def test_command_in_front_of_a_cluster_answers_as_redis_does(
+    door: str, case: Case, peer: Callable[[str], Peer], oracle: Callable[[Case, int], list[Reply]]
+) -> None:
+    played = in_one_slot(case)
+    truth = oracle(played, CLUSTER_DOORS[door][1])
+    _compare(played, door, _performed(played, peer(door)), truth)
+
+
+@pytest.mark.parametrize(("door", "case"), _asked(CLUSTER_DOORS, [case for case in ALL_CASES if case.id in OTHERWISE]))
+def test_command_in_front_of_a_cluster_differs_on_purpose(
+    door: str, case: Case, peer: Callable[[str], Peer], oracle: Callable[[Case, int], list[Reply]]
+) -> None:
+    played = in_one_slot(case)
+    truth = oracle(played, CLUSTER_DOORS[door][1])
+    assert differences(played, _performed(played, peer(door)), truth), f"{case.id}: no difference any more"
+
+
+def test_the_cases_left_out_in_front_of_a_cluster_are_known_by_name() -> None:
+    """With the reason. A case that can be played again is, and one that begins to need what no cluster has is added
+    knowingly."""
+    assert {case.id for case in ALL_CASES} >= OTHERWISE.keys()
+    left_out = sorted(f"{case.id} ({why})" for case in ALL_CASES if (why := why_left_out(case)) is not None)
+    assert left_out == LEFT_OUT_IN_A_CLUSTER.read_text(encoding="utf-8").splitlines()
 
 
 def test_the_cases_left_out_over_http_are_known_by_name() -> None:

@@ -232,6 +232,14 @@ def test_config_set_changes_all_or_nothing() -> None:
     )
 
 
+def test_what_is_about_a_stores_data_is_not_changed_in_front_of_a_cluster() -> None:
+    front = dataclasses.replace(config.Settings(), cluster=(("127.0.0.1", 7000),))
+    for name, value in (("maxmemory", "1gb"), ("appendfsync", "everysec"), ("history-max-bytes", "1gb")):
+        with pytest.raises(config.ParameterRefused, match="set it at the nodes"):
+            config.changed(front, {name: value})
+    assert config.changed(front, {"timeout": "7"}).idle_timeout_s == 7
+
+
 @pytest.mark.parametrize("name", ["port", "bind", "databases", "appendonly"])
 def test_what_needs_a_restart_cannot_be_set(name: str) -> None:
     with pytest.raises(config.ParameterRefused, match="can't set immutable config"):
@@ -289,13 +297,50 @@ def test_rewrite_without_a_file_is_refused() -> None:
         config.rewrite(config.Settings(), config.Settings())
 
 
+# --- the cluster -----------------------------------------------------------------------------------------------------
+
+
+def test_nodes_are_named_by_host_and_port() -> None:
+    settings = config.load({"cluster": "10.0.0.1:6379, node-2:7000,[::1]:1"}, NO_ENVIRONMENT)
+    assert settings.cluster == (("10.0.0.1", 6379), ("node-2", 7000), ("::1", 1))
+    assert config.shown(settings)["cluster"] == "10.0.0.1:6379 node-2:7000 [::1]:1"
+    from_environment = config.load({}, {"KEYSTEAD_CLUSTER": "10.0.0.1:6379 node-2:7000 [::1]:1"})
+    assert from_environment.cluster == settings.cluster
+
+
+@pytest.mark.parametrize("text", ["host", ":6379", "host:", "host:x", "host:0", "host:65536", "::1:6379", "[]:1"])
+def test_what_names_no_node_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="ports"):
+        config.load({"cluster": text}, NO_ENVIRONMENT)
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"), [("250ms", 250), ("1s", 1000), ("2", 2000), ("1m", 60_000), ("3MS", 3)]
+)
+def test_short_times_may_be_milliseconds(text: str, milliseconds: int) -> None:
+    options = {"cluster": "a:1", "cluster-wait-timeout": text}
+    assert config.load(options, NO_ENVIRONMENT).cluster_wait_timeout_ms == milliseconds
+
+
+@pytest.mark.parametrize("text", ["0", "0ms", "-1", "1.5s", "ms", "99999999999ms"])
+def test_a_wait_must_be_some_time(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="argument must be"):
+        config.load({"cluster": "a:1", "cluster-wait-timeout": text}, NO_ENVIRONMENT)
+
+
+def test_settings_of_a_cluster_without_one_are_a_mistake() -> None:
+    with pytest.raises(ConfigurationError, match="no cluster that it could be about"):
+        config.load({"cluster-tls": "yes"}, NO_ENVIRONMENT)
+    assert config.load({"cluster-tls": "no"}, NO_ENVIRONMENT).cluster_tls is False
+
+
 # --- the declarations -----------------------------------------------------------------------------------------------
 
 
 def test_attributes_carry_their_unit() -> None:
     for setting in config.declared().values():
         kind = type(setting.kind).__name__
-        suffix = {"Size": "_bytes", "MemoryLimit": "_bytes", "Seconds": "_s"}.get(kind, "")
+        suffix = {"Size": "_bytes", "MemoryLimit": "_bytes", "Seconds": "_s", "Milliseconds": "_ms"}.get(kind, "")
         assert setting.attribute.endswith(suffix), setting.name
 
 

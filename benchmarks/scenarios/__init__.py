@@ -9,6 +9,7 @@ from benchmarks.figures import Figure
 from benchmarks.scenarios import (
     backup,
     checkpoint,
+    cluster,
     cost,
     fairness,
     feed,
@@ -38,4 +39,5 @@ SCENARIOS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "backup": backup.measure,
     "history": history.measure,
     "undo": undo.measure,
+    "cluster": cluster.measure,
 }

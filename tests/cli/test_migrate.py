@@ -420,6 +420,16 @@ def test_keys_are_moved_to_a_cluster_that_is_encrypted_and_asks_for_a_certificat
         assert moved.status == 0, moved.errors
 
 
+def test_a_keystead_server_is_moved_by_its_directory_or_copied(tmp_path: Path) -> None:
+    with running(start_keystead(tmp_path / "data")) as origin, running(start_redis(tmp_path / "to")) as destination:
+        prefill(origin, 100)
+        assert "move its data directory" in refused(tmp_path, url(origin), url(destination))
+        ends = ("migrate", "--from", url(origin), "--to", url(destination), "--state", tmp_path / "state.json")
+        moved = keystead(*ends, "--copy", "--cut-over", "--pause", "2")
+        assert moved.status == 0, moved.errors
+        assert keystead(*ends, "--compare").status == 0
+
+
 def test_a_server_that_serves_another_directory_is_not_paused(tmp_path: Path) -> None:
     fill(tmp_path / "data", 3)
     with running(start_keystead(tmp_path / "served")) as server, running(start_redis(tmp_path / "to")) as destination:

@@ -35,9 +35,11 @@ def in_loop(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
 
 
 @contextlib.asynccontextmanager
-async def client_of(addresses: Sequence[tuple[str, int]], **options: object) -> AsyncIterator[ClusterClient]:
+async def client_of(
+    addresses: Sequence[tuple[str, int]], loop: asyncio.AbstractEventLoop | None = None, **options: object
+) -> AsyncIterator[ClusterClient]:
     """A client that has started; it is closed behind the block."""
-    client = ClusterClient(asyncio.get_running_loop(), addresses, Options(**options))  # type: ignore[arg-type]
+    client = ClusterClient(loop or asyncio.get_running_loop(), addresses, Options(**options))  # type: ignore[arg-type]
     await client.start()
     try:
         yield client

@@ -58,6 +58,11 @@ class FakeNode:
     def address(self) -> tuple[str, int]:
         return "127.0.0.1", self.port
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether anybody has a connection."""
+        return bool(self._transports)
+
     def on(self, command: str, *answers: Answer) -> None:
         """Answer *command* with each of these in turn, and with the last one from then on."""
 

@@ -143,3 +143,15 @@ async def test_what_waits_for_a_link_for_too_long_is_taken_out_of_the_queue() ->
     assert groups.overdue(0.0) == []
     assert groups.overdue(1.5) == made[:2]
     assert groups.overdue(9.0) == made[2:]
+
+
+@in_loop
+async def test_replies_that_nobody_asked_for_are_given_to_nobody() -> None:
+    async with FakeCluster(1) as cluster, client_of([cluster.nodes[0].address], write_links=1) as client:
+        node = cluster.nodes[0]
+        node.on("WAIT", b":1\r\n+WHAT\r\n", b":1\r\n")
+        node.on("GET", b"$1\r\nv\r\n+WHAT\r\n", b"$1\r\nw\r\n")
+        told = [await call(client, *words) for _ in range(3) for words in (("SET", "k", "1"), ("GET", "k"))]
+        assert all(reply == b"+OK\r\n" or reply.startswith(UNKNOWN) for reply in told[::2])
+        assert set(told[1::2]) <= {b"$1\r\nv\r\n", b"$1\r\nw\r\n"}
+        assert [words[0] for words in node.heard].count(b"SET") == 3

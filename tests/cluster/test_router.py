@@ -293,3 +293,21 @@ async def test_a_large_reply_does_not_hold_up_others() -> None:
         await asyncio.sleep(0.05)
         assert await call(client, "GET", "small") == b"$1\r\nv\r\n"
         assert not large.done()
+
+
+@in_loop
+async def test_a_node_that_nobody_else_knows_is_left_again() -> None:
+    """Told to go there, requests go there; a few seconds later they go where the topology says."""
+    async with FakeCluster(2) as cluster, client_of([cluster.nodes[0].address]) as client:
+        known, stranger = cluster.nodes
+        cluster.give_all_to(known)
+        cluster.nodes_text = lambda asked, text=cluster.nodes_text: b"".join(  # type: ignore[method-assign]
+            line for line in text(asked).splitlines(True) if not line.startswith(stranger.id.encode())
+        )
+        await until(lambda: len(client.topology.nodes) == 1)
+        known.on("SET", moved("k", stranger), b"+OK\r\n")
+        assert await call(client, "SET", "k", "1") == b"+OK\r\n"
+        assert words(stranger, "SET") == [[b"SET", b"k", b"1"]]
+        await until(lambda: not stranger.is_connected)
+        assert await call(client, "SET", "k", "2") == b"+OK\r\n"
+        assert words(known, "SET")[-1] == [b"SET", b"k", b"2"]

@@ -1,130 +1,35 @@
 """Sequences of random commands, well formed and not quite, on an executor in process and on a real redis-server.
 
-The commands are drawn from the declarations, so a new command of these families takes part by being declared. Between
-commands turns end and are synced, or not: a client must not notice. At the end the log must replay to memory.
+Between commands turns end and are synced, or not: a client must not notice. At the end the log must replay to memory.
+In front of a cluster they go in pipelines and transactions.
 """
 
 from __future__ import annotations
 
 import io
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from executors import Client, Stage, stage
-from keystead.commands.catalogue import REGISTRY
+from keystead.cluster.slots import slot_of
 from keystead.commands.debug import replays_to_memory
-from keystead.commands.syntax import Choice, Node, Optional, Placeholder, Repeat, Sequence, Token
+from keystead.commands.declaration import called_command
+from keystead.commands.key_positions import positions
+from keystead.commands.placement import Nowhere
+from keystead.execution.cluster.routes import may_be_in_transaction
+from random_commands import TIMES, commands, comparable
 from wire import Reply, encode, read_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from servers import Server
+    from servers import HttpServer, Server
     from wire import SocketConnection
 
-WORDS = st.sampled_from(
-    [b"", b"0", b"1", b"-1", b"5", b"x", b"01", b"9223372036854775807", b"10.5", b"1e3", b"nx", b"#1"]
-)
-DAMAGE = WORDS.filter(lambda word: word not in (b"1", b"5"))
-"""As a time to live these would end between the two answers."""
-VALUES = WORDS | st.sampled_from([b"abcdef", b"\x00\xff\x0f", b"123", b"-42", b"a" * 50, b"\xff\xff\xff"])
-KEYS = st.sampled_from([b"a", b"b", b"c", b""])
-SMALL = st.integers(-12, 40).map(lambda number: b"%d" % number)
-BITS = st.integers(0, 130).map(lambda number: b"%d" % number)
-MOMENTS_S = st.sampled_from([b"1", b"33177117420", b"33177117421", b"33177117422"])
-
-PLACEHOLDERS: dict[str, st.SearchStrategy[bytes]] = {
-    "key": KEYS,
-    "newkey": KEYS,
-    "destkey": KEYS,
-    "source": KEYS,
-    "destination": KEYS,
-    "key1": KEYS,
-    "key2": KEYS,
-    "value": VALUES,
-    "seconds": st.sampled_from([b"100", b"200", b"0", b"-1", b"x"]),
-    "milliseconds": st.sampled_from([b"100000", b"200000", b"0", b"x"]),
-    "unix-time-seconds": MOMENTS_S,
-    "unix-time-milliseconds": MOMENTS_S.map(lambda text: text + b"000"),
-    "increment": SMALL | WORDS,
-    "decrement": SMALL | WORDS,
-    "start": SMALL | WORDS,
-    "end": SMALL | WORDS,
-    "bit": st.sampled_from([b"0", b"1", b"1", b"2"]),
-    "min-match-len": SMALL,
-    "encoding": st.sampled_from([b"u8", b"i8", b"u1", b"i64", b"u63", b"i5", b"u64", b"x"]),
-    "pattern": st.sampled_from([b"*", b"a*", b"?", b"[ab]", b"[^a", b""]),
-    "db": st.sampled_from([b"0", b"1", b"16", b"x"]),
-    "destination-db": st.sampled_from([b"0", b"1", b"16", b"x"]),
-    "index1": st.sampled_from([b"0", b"1", b"16", b"x"]),
-    "index2": st.sampled_from([b"0", b"1", b"16", b"x"]),
-    "offset": BITS,
-}
-UNKNOWN_TO_THE_ORACLE = {"IFEQ", "IFNE", "IFDEQ", "IFDNE", "DIFF", "DIFF1", "ANDOR", "ONE"}
-LEFT_OUT = {
-    *("digest", "delex"),  # newer than the oracle
-    *("randomkey", "scan"),  # answers that differ from run to run
-    *("expire", "pexpire"),  # with GT and LT a millisecond decides; EXPIREAT runs the same code
-}
-FAMILIES = ("strings", "comparing", "counters", "ranges", "bits", "keys", "expiry", "scanning", "databases")
-
-
-def _flat(parts: Iterable[list[bytes]]) -> list[bytes]:
-    return [argument for part in parts for argument in part]
-
-
-def drawn(node: Node) -> st.SearchStrategy[list[bytes]]:
-    """Arguments that fit the syntax."""
-    match node:
-        case Placeholder(name):
-            return PLACEHOLDERS[name].map(lambda text: [text])
-        case Token(text):
-            return st.sampled_from([text, text.lower()]).map(lambda word: [word.encode()])
-        case Sequence(items):
-            return st.tuples(*map(drawn, items)).map(_flat)
-        case Choice(alternatives):
-            return st.one_of([drawn(item) for item in alternatives if not _is_unknown(item)])
-        case Optional(item):
-            return st.just([]) | drawn(item)
-        case Repeat(item):
-            return st.lists(drawn(item), min_size=1, max_size=3).map(_flat)
-
-
-def _is_unknown(node: Node) -> bool:
-    head = node.items[0] if isinstance(node, Sequence) else node
-    return isinstance(head, Token) and head.text in UNKNOWN_TO_THE_ORACLE
-
-
-def _commands() -> st.SearchStrategy[list[bytes]]:
-    shapes = []
-    for command in REGISTRY.values():
-        if command.handler.__module__.rpartition(".")[2] in FAMILIES and command.name not in LEFT_OUT:
-            if command.name == "object":
-                continue
-            shapes.append(drawn(command.arguments).map(lambda args, name=command.name: [name.encode(), *args]))
-    return st.one_of(shapes)
-
-
-@st.composite
-def commands(draw: st.DrawFn) -> list[bytes]:
-    """A command, one in eight of them damaged."""
-    args = list(draw(COMMANDS))
-    damage = draw(st.integers(0, 23))
-    if damage == 0:
-        args.append(draw(DAMAGE))
-    elif damage == 1 and len(args) > 1:
-        args.pop()
-    elif damage == 2 and len(args) > 1:
-        args[draw(st.integers(1, len(args) - 1))] = draw(DAMAGE)
-    return args
-
-
-COMMANDS = _commands()
 STEPS = st.sampled_from(["go on", "go on", "end the turn", "sync"])
 
 
@@ -159,15 +64,6 @@ def run(client: Client, args: list[bytes], step: str) -> Reply:
     return read_reply(io.BytesIO(replies[0]))
 
 
-def comparable(args: list[bytes], reply: Reply) -> Any:
-    name = args[0].lower()
-    if reply.kind == ":" and name in (b"ttl", b"pttl", b"expiretime", b"pexpiretime") and reply.value > 0:
-        return "some time"
-    if name == b"keys" and reply.kind == "*":
-        return Counter(key.value for key in reply.value)
-    return reply
-
-
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(commands(), STEPS), min_size=1, max_size=40))
 def test_random_commands_are_answered_as_redis_does(
@@ -188,3 +84,60 @@ def test_random_commands_are_answered_as_redis_does(
 def test_the_log_of_random_commands_replays_to_memory(executor: Stage) -> None:
     """After everything above, and more: whatever a command did is in the log, and nothing else."""
     assert replays_to_memory(executor.executor.engine)
+
+
+# --- in front of a cluster
+
+
+def placed(args: list[bytes], *, together: bool) -> list[bytes]:
+    """The command with its keys in one slot, if it needs that or it is asked for."""
+    command = called_command(args)
+    if command is None or isinstance(command.place, Nowhere):
+        return [b"ECHO", b"this is nowhere in a cluster"]
+    places = positions(command.key_specs, args)
+    across = command.place == "slot" and len({slot_of(args[at]) for at in places}) > 1
+    return [b"{t}" + arg if at in places and (together or across) else arg for at, arg in enumerate(args)]
+
+
+@st.composite
+def pipelines(draw: st.DrawFn) -> list[list[bytes]]:
+    """What a client sends at once: commands, and transactions."""
+    sent: list[list[bytes]] = []
+    for _ in range(draw(st.integers(1, 6))):
+        part = [args for args in draw(st.lists(commands(), min_size=1, max_size=6)) if _is_of_one_database(args)]
+        if draw(st.booleans()):
+            sent += [placed(args, together=False) for args in part]
+        else:
+            queued = [placed(args, together=True) for args in part if _may_be_queued(args)]
+            sent += [[b"MULTI"], *queued, [b"EXEC"]]
+    return sent
+
+
+def _is_of_one_database(args: list[bytes]) -> bool:
+    return b"DB" not in [arg.upper() for arg in args]
+
+
+def _may_be_queued(args: list[bytes]) -> bool:
+    if args[0].lower() in TIMES:  # among the replies of EXEC nobody would know it for a time
+        return False
+    command = called_command(args)
+    return command is None or isinstance(command.place, Nowhere) or may_be_in_transaction(command)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(pipelines(), min_size=1, max_size=5))
+def test_random_pipelines_in_front_of_a_cluster_are_answered_as_redis_does(
+    oracle: SocketConnection, front_door: HttpServer, scripts: list[list[list[bytes]]]
+) -> None:
+    """Over all slots, so parts of a pipeline are answered by several nodes, some of it by none."""
+    client = front_door.connect()
+    for connection in (oracle, client):
+        connection.call("FLUSHALL")
+    for script in scripts:
+        replies = []
+        for connection in (oracle, client):
+            connection.send(b"".join(map(encode, script)))
+            replies.append([connection.receive() for _ in script])
+        for args, theirs, ours in zip(script, *replies, strict=True):
+            assert comparable(args, ours) == comparable(args, theirs), args
+    client.close()

@@ -34,7 +34,7 @@ def unwrapped(_: Command, run: Any) -> Any:
 
 def table_of(*names: bytes) -> Table:
     table = Table()
-    table.fill([REGISTRY[name] for name in names], unwrapped)
+    table.fill([REGISTRY[name] for name in names], runner, unwrapped)
     return table
 
 
@@ -147,5 +147,5 @@ def test_every_raw_handler_answers_a_wrong_number_of_arguments(executor_stage: S
 def test_a_refilled_table_is_seen_by_who_uses_it(executor_stage: Stage) -> None:
     session = executor_stage.client().session
     table = table_of(b"echo")
-    table.fill([REGISTRY[b"echo"]], lambda *_: lambda *_: b"wrapped")
+    table.fill([REGISTRY[b"echo"]], runner, lambda *_: lambda *_: b"wrapped")
     assert table[b"ECHO"](session, [b"ECHO", b"x"]) == b"wrapped"

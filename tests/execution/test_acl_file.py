@@ -96,3 +96,10 @@ def test_why_it_cannot_be_written_is_told(file: AclFile, monkeypatch: pytest.Mon
     assert file.writing({})() == f"{file.path} cannot be written: syncing users.acl: Input/output error"
     monkeypatch.undo()
     assert file.writing({b"alice": DEFAULT})() is None, "the next one may succeed"
+
+
+def test_the_directory_is_made_where_nothing_else_makes_it(file: AclFile) -> None:
+    deep = AclFile(file.path.parent / "some" / "where" / "users.acl", makes_directory=True)
+    assert deep.writing({b"alice": DEFAULT})() is None
+    assert deep.read() == {b"alice": DEFAULT}
+    assert deep.path.parent.stat().st_mode & 0o777 == 0o700

@@ -23,10 +23,11 @@ from wire import CLOSED, Reply, SocketConnection, encode
 Outcome = Literal["done", "refused", "unknown"]
 Address = tuple[str, int]
 
-REFUSALS = (b"CLUSTERDOWN", b"TRYAGAIN", b"LOADING", b"MASTERDOWN")
+REFUSALS = (b"CLUSTERDOWN", b"TRYAGAIN", b"LOADING", b"MASTERDOWN", b"NOREPLICAS", b"EXECABORT")
 PROBES_EACH_SECONDS = 0.02
 KEYS_OF_A_KIND = 12
 WRITES: list[Kind] = ["set", "set", "incr", "incr", "incr", "delete", "setnx", "getset"]
+COMES_BACK_SECONDS = 30.0
 ANSWER_SECONDS = 60.0  # a door that does not answer for that long is a wrong answer
 
 
@@ -44,22 +45,30 @@ def outcome(reply: Reply) -> Outcome | None:
 
 @dataclass(frozen=True)
 class Move:
-    """Commands sent in one piece, of which the last reply tells; the keys they write; what that reply must be."""
+    """Commands sent in one piece, of which the last reply tells; what that reply must be; the keys, all written or all
+    read."""
 
     commands: list[tuple[bytes, ...]]
-    writes: list[bytes]
+    keys: list[bytes]
     expected: Callable[[Reply], bool]
+    writes: bool = True
 
 
 class Writer(threading.Thread):
-    """Sends batches of moves on the keys of its ledger until `stop` is set."""
+    """Sends batches of moves on the keys of its ledger until `stop` is set.
 
-    def __init__(self, address: Address, ledger: Ledger, rng: random.Random, deepest: int = 16) -> None:
+    When nothing was promised (`lossy`), an answer that tells of a loss is none that ends it: the key is left alone, so
+    that the loss is counted in the end. A loss that a later write covers is not.
+    """
+
+    def __init__(
+        self, address: Address, ledger: Ledger, rng: random.Random, deepest: int = 16, *, lossy: bool = False
+    ) -> None:
         super().__init__(daemon=True)
         self.stop = threading.Event()
         self.error: str | None = None
         self.unknown = self.refused = 0
-        self._address, self._ledger, self._rng, self._deepest = address, ledger, rng, deepest
+        self._address, self._ledger, self._rng, self._deepest, self._lossy = address, ledger, rng, deepest, lossy
         self._pools: dict[str, list[bytes]] = {"value": [], "counter": [], "pair": []}
 
     def run(self) -> None:
@@ -94,18 +103,21 @@ class Writer(threading.Thread):
         return not ended
 
     def _take(self, move: Move, reply: Reply) -> None:
-        match outcome(reply):
-            case "done" if move.expected(reply):
-                self._ledger.acknowledge(move.writes)
-            case "refused":
-                self.refused += 1
-            case "unknown":
-                self.unknown += 1
-                self._ledger.doubt(move.writes)
-            case _:
+        told = outcome(reply)
+        if told == "done" and move.expected(reply):
+            if move.writes:
+                self._ledger.acknowledge(move.keys)
+        elif told == "refused":
+            self.refused += 1
+        elif told == "unknown":
+            self.unknown += 1
+            if move.writes:
+                self._ledger.doubt(move.keys)
+        else:
+            self._ledger.doubt(move.keys)
+            if not self._lossy or told is None:
                 said = repr(reply)[:200]
                 self.error = self.error or f"{self._ledger.name}: {move.commands[-1][:2]} answered {said}"
-                self._ledger.doubt(move.writes)
 
     # ---- moves
 
@@ -131,7 +143,7 @@ class Writer(threading.Thread):
             key = self._key("value", used)
             version = ledger.versions[key]
             held = Reply("$", ledger.value(key, version) if version else None)
-            moves.append(Move([(b"GET", key)], [], lambda reply: reply == held))
+            moves.append(Move([(b"GET", key)], [key], lambda reply: reply == held, writes=False))
 
     def _put(self, key: bytes) -> tuple[bytes, ...]:
         return b"SET", key, self._ledger.value(key, self._ledger.versions[key] + 1)
@@ -176,29 +188,36 @@ class Contender(RecordingClient):
 
 
 class Prober(threading.Thread):
-    """Writes one key again and again, to see for how long its slot is without service."""
+    """Reads (GET) or writes (INCR) one key again and again, to see for how long its slot is without that."""
 
-    def __init__(self, address: Address, key: bytes) -> None:
+    def __init__(self, address: Address, command: bytes, key: bytes) -> None:
         super().__init__(daemon=True)
         self.stop = threading.Event()
-        self.acknowledged_at: list[float] = []
-        self._address, self._key = address, key
+        self._address, self._command, self._key = address, command, key
+        self._served_at: list[float] = []
 
     def run(self) -> None:
-        connection = _connected(self._address)
-        while not self.stop.wait(PROBES_EACH_SECONDS):
-            reply = connection.call(b"INCR", self._key)
-            if reply is CLOSED:
+        while not self.stop.is_set():
+            connection = _connected(self._address)
+            try:
+                self._probe(connection)
+            finally:
                 connection.close()
-                connection = _connected(self._address)
-            elif reply.kind == ":":
-                self.acknowledged_at.append(time.monotonic())
-        connection.close()
+
+    def _probe(self, connection: SocketConnection) -> None:
+        """Until the connection ends, or this client."""
+        with contextlib.suppress(ConnectionError):
+            while not self.stop.wait(PROBES_EACH_SECONDS):
+                reply = connection.call(self._command, self._key)
+                if reply is CLOSED:
+                    return
+                if reply.kind != "-":
+                    self._served_at.append(time.monotonic())
 
     def longest_gap_s(self) -> float:
-        """Between two acknowledgements; of the whole time if there are none."""
-        times = self.acknowledged_at
-        return max((later - earlier for earlier, later in itertools.pairwise(times)), default=float("inf"))
+        """Between two replies that were no error."""
+        gaps = (later - earlier for earlier, later in itertools.pairwise(self._served_at))
+        return max(gaps, default=float("inf"))
 
 
 def _is_ok(reply: Reply) -> bool:
@@ -206,6 +225,15 @@ def _is_ok(reply: Reply) -> bool:
 
 
 def _connected(address: Address) -> SocketConnection:
-    connection = SocketConnection(address)
-    connection.socket.settimeout(ANSWER_SECONDS)
-    return connection
+    """A connection; a door that was killed is given the time to come back."""
+    deadline = time.monotonic() + COMES_BACK_SECONDS
+    while True:
+        try:
+            connection = SocketConnection(address)
+        except ConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            connection.socket.settimeout(ANSWER_SECONDS)
+            return connection

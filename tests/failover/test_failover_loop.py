@@ -13,7 +13,7 @@ import pytest
 
 from failover import failover_loop
 from failover.clients import outcome
-from failover.failover_loop import FailoverLoop, TooLittleWork, Violation, run
+from failover.failover_loop import ADVISED, FailoverLoop, Load, TooLittleWork, Violation, run
 from failover.ledger import Ledger
 from partitions import ALONE
 from wire import CLOSED, Reply, SocketConnection
@@ -96,14 +96,15 @@ def loop_on(server: Server) -> FailoverLoop:
     connection = server.connect()
     connection.call("FLUSHALL")
     connection.close()
-    return FailoverLoop(server, [server.address], 1, size=100)  # type: ignore[arg-type]  # only faults look at it
+    return FailoverLoop(server, [server.address], 1, Load())  # type: ignore[arg-type]  # only faults look at it
 
 
 def fault(*words: str) -> Any:
-    def happens(server: Server, *_: object) -> None:
+    def happens(server: Server, *_: object) -> float:
         connection = server.connect()
         connection.call(*words)
         connection.close()
+        return 0.0
 
     return happens
 
@@ -125,17 +126,27 @@ def test_a_run_without_work_is_void(redis: Server, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.timeout(300)
+def test_a_primary_that_comes_back_empty_is_caught_and_one_with_its_log_loses_nothing():
+    """What docs/cluster.md warns of: the replica obeys a primary that has no data."""
+    with pytest.raises(Violation, match="acknowledged writes lost"):
+        run(["crash"], 1, 1)
+    assert run(["crash"], 1, 2, more=ADVISED).lost == 0
+
+
+@pytest.mark.timeout(300)
 def test_nothing_acknowledged_is_lost_when_primaries_are_killed_and_paused(capsys: pytest.CaptureFixture[str]):
     seed = random.randrange(1_000_000)
-    tally = run(["kill", "pause"], 2, seed, 100, "replicated")
+    tally = run(["kill", "pause"], 3, seed)
     with capsys.disabled():
         print(f"\n  failover, seed {seed}: {tally}")
 
 
 @pytest.mark.timeout(300)
-def test_nothing_is_lost_or_wrong_while_slots_move_and_a_replica_is_away(capsys: pytest.CaptureFixture[str]):
+def test_nothing_is_lost_or_wrong_while_slots_move_a_replica_is_away_or_a_front_door_dies(
+    capsys: pytest.CaptureFixture[str],
+):
     seed = random.randrange(1_000_000)
-    tally = run(["move", "lose-replica", "stall"], 3, seed, 100, "replicated")
+    tally = run(["move", "lose-replica", "stall", "kill-door"], 4, seed)
     with capsys.disabled():
         print(f"\n  moves, seed {seed}: {tally}")
 

@@ -40,6 +40,8 @@ class MemorySource:
         self.can_pause = True
         self.other_databases: dict[int, int] = {}
         self.on_batch = lambda: None
+        self.has_parts = False
+        self.parts_done = 0
 
     def happen(self, *changes: Change) -> None:
         """The source changes."""
@@ -81,10 +83,15 @@ class MemorySource:
     def drop_writers(self) -> None:
         pass
 
-    def snapshot(self) -> Iterator[Record]:
+    def snapshot(self, parts_done: int = 0) -> Iterator[Record]:
+        """By the last byte of the key where it has parts."""
         self.at = len(self.log)
-        for key, state in list(self.keys.items()):
-            yield Record(0, key, STRING, *state)
+        keys = list(self.keys.items())
+        for part in range(parts_done, 256) if self.has_parts else ():
+            self.parts_done = part
+            yield from (Record(0, key, STRING, *state) for key, state in keys if key[-1] == part)
+        if not self.has_parts:
+            yield from (Record(0, key, STRING, *state) for key, state in keys)
 
     def resume(self, position: str) -> None:
         if not self.first_kept <= int(position) <= len(self.log):

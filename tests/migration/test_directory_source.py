@@ -191,3 +191,20 @@ def test_transactions_of_many_parts_and_patches_come_to_the_same_end(engine: Eng
         b"large": (bytes(keyspace.get(b"large") or b""), 0),
         b"large too": (b"x" * 200_000, FAR_MS),
     }
+
+
+def test_a_snapshot_goes_on_with_the_parts_that_were_not_told(engine: Engine, source: DirectorySource) -> None:
+    keys = {b"k%d" % i for i in range(3000)}
+    for key in keys:
+        engine.databases[0].keyspace.put(key, b"v")
+    commit(engine)
+    records = source.snapshot()
+    told = [next(records).key for _ in range(1000)]
+    done = source.parts_done
+    put(engine, b"k0", value=b"changed meanwhile")  # the log is another one, the shards are the same
+    again = DirectorySource(engine.path, 0)
+    rest = [record.key for record in again.snapshot(done)]
+    assert set(told) | set(rest) == keys
+    assert len(rest) < 2100
+    assert again.parts_done == 1024
+    again.close()

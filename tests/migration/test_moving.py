@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keystead.migration import moving, verification
+from keystead.migration import applying, moving, verification
 from keystead.migration.moving import Choices, CutOver, Lag, Moving, NotTheSame, Refused
 from keystead.migration.source import Delete, Expire, Flush, Gap, PositionLost, Put, SourceFailed
 from keystead.migration.state import Phase, State, StateFile
@@ -124,6 +124,31 @@ def test_a_migration_that_is_killed_anywhere_loses_and_duplicates_nothing(stage:
     stage.target.fails_after = -1
     stage.run(told)
     assert stage.target.keys == stage.source.keys
+
+
+@pytest.mark.parametrize("killed_after", range(8))
+@pytest.mark.parametrize("into_non_empty", [False, True])
+def test_a_copy_of_a_source_with_parts_goes_on_where_it_was_killed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, killed_after: int, into_non_empty: bool
+) -> None:
+    monkeypatch.setattr(moving, "SAVE_EVERY_S", -1.0)
+    monkeypatch.setattr(applying, "CHUNK_FACTS", 2)
+    stage.source.has_parts = True
+    stage.target.fails_after = killed_after
+    with pytest.raises(KilledHere):
+        stage.run(into_non_empty=into_non_empty)
+    copied = stage.state().parts_done
+    assert killed_after < 3 or copied > 0
+    first = {key for facts in stage.target.applied for key in (fact.key for fact in facts) if key[-1] < copied}
+    stage.target.applied.clear()
+    stage.source.happen(Delete(0, b"k0"), Delete(0, b"k18"), Put(0, b"k11", b"changed", 0), Put(0, b"new9", b"v", 0))
+    stage.target.fails_after = -1
+    if into_non_empty and not copied:
+        return  # nothing says which keys were copied
+    stage.run(into_non_empty=into_non_empty)
+    assert stage.target.keys == stage.source.keys
+    again = {fact.key for facts in stage.target.applied for fact in facts} & first
+    assert again <= {b"k0", b"k18", b"k11"}
 
 
 def test_keys_of_an_interrupted_copy_that_are_gone_since_are_removed(stage: Stage) -> None:

@@ -10,7 +10,7 @@ from keystead.migration.state import OtherMigration, Phase, State, StateFile
 
 
 def test_what_was_saved_is_loaded_by_the_next_run(tmp_path: Path) -> None:
-    state = State(1, "source", "target", 3, True, Phase.FOLLOWING, "place:7", True)
+    state = State(1, "source", "target", 3, True, Phase.FOLLOWING, "place:7", 5, True)
     StateFile(tmp_path / "new" / "state.json").save(state)
     assert StateFile(tmp_path / "new" / "state.json").load() == state
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["state.json"]

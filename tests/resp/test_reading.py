@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import wire
 from keystead import resp
-from keystead.resp.reading import ReadReply, read_reply
+from keystead.resp.reading import ReadReply, parts_of, read_reply
 from keystead.resp.replies import NULL_ARRAY, Pairs, Verbatim
 
 VALUES = st.recursive(
@@ -70,3 +70,17 @@ def test_kinds_that_no_encoder_of_ours_writes_alone_are_read_too(data: bytes, ki
 def test_what_is_no_reply_is_not_guessed_at() -> None:
     with pytest.raises(ValueError, match=r"'\?'"):
         read_reply(b"?\r\n")
+
+
+@pytest.mark.parametrize(
+    ("reply", "parts"),
+    [
+        (b"*0\r\n", []),
+        (b"*3\r\n$1\r\n\n\r\n:1\r\n-ERR no\r\n", [b"$1\r\n\n\r\n", b":1\r\n", b"-ERR no\r\n"]),
+        (b"*2\r\n*2\r\n$-1\r\n_\r\n%1\r\n+a\r\n*0\r\n", [b"*2\r\n$-1\r\n_\r\n", b"%1\r\n+a\r\n*0\r\n"]),
+        (b"%1\r\n$2\r\n\r\n\r\n#t\r\n", [b"$2\r\n\r\n\r\n", b"#t\r\n"]),
+        (b"*2\r\n*-1\r\n=7\r\ntxt:abc\r\n", [b"*-1\r\n", b"=7\r\ntxt:abc\r\n"]),
+    ],
+)
+def test_the_parts_of_a_reply_stay_encoded(reply: bytes, parts: list[bytes]) -> None:
+    assert parts_of(reply) == parts

@@ -42,7 +42,6 @@ def test_replies_come_in_the_order_of_the_commands_in_one_write(stage: Stage) ->
 def test_nothing_is_executed_behind_a_promise_until_it_is_kept(stage: Stage) -> None:
     client = Client(stage)
     assert client.asks("ECHO 1", "LATER", "PUT k v", "ECHO 2") == b"$1\r\n1\r\n"
-    assert not client.pipe.reading
     assert stage.engine.open_turn == 1
     stage.promises[0].resolve(b"+LATE\r\n")
     stage.loop.run()
@@ -50,6 +49,31 @@ def test_nothing_is_executed_behind_a_promise_until_it_is_kept(stage: Stage) -> 
     assert client.pipe.replies() == b"+LATE\r\n+OK\r\n$1\r\n2\r\n"
     assert client.pipe.reading
     assert client.asks("ECHO 3") == b"$1\r\n3\r\n"
+
+
+def test_what_comes_while_a_promise_is_waited_for_is_read_once_and_kept_behind(stage: Stage) -> None:
+    client = Client(stage)
+    assert client.asks("LATER", "ECHO 1") == b""
+    assert client.pipe.reading
+    assert client.asks("ECHO 2", "LATER", "ECHO 3") == b""
+    assert not client.pipe.reading
+    stage.promises[0].resolve(b"+LATE\r\n")
+    stage.loop.run()
+    assert client.pipe.replies() == b"+LATE\r\n$1\r\n1\r\n$1\r\n2\r\n"
+    stage.promises[1].resolve(b"+LATER\r\n")
+    stage.loop.run()
+    assert client.pipe.replies() == b"+LATER\r\n$1\r\n3\r\n"
+    assert client.pipe.reading
+
+
+def test_what_is_no_request_while_a_promise_is_waited_for_is_refused_behind_the_rest(stage: Stage) -> None:
+    client = Client(stage)
+    assert client.asks("LATER", "ECHO 1") == b""
+    client.sends(b"*1\r\n:5\r\n")
+    stage.promises[0].resolve(b"+LATE\r\n")
+    stage.loop.run()
+    assert client.pipe.replies().startswith(b"+LATE\r\n$1\r\n1\r\n-ERR Protocol error")
+    assert client.pipe.closed
 
 
 def test_a_promise_that_is_kept_already_does_not_change_the_order(stage: Stage) -> None:

@@ -23,7 +23,8 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final = {
-    "serve": Command("keystead.cli.serve", "serve a data directory to Redis clients"),
+    "serve": Command("keystead.cli.serve", "serve a data directory, or a cluster, to Redis clients"),
+    "cluster": Command("keystead.cli.cluster", "try Keystead in front of a cluster that is made for it"),
     "check": Command("keystead.cli.check", "verify every checksum of a data directory"),
     "dump": Command("keystead.cli.json_lines", "write all data as JSON lines"),
     "load": Command("keystead.cli.json_lines", "read JSON lines into a data directory"),
@@ -48,7 +49,7 @@ EXIT_CODES: Final = {
     1: "any other error; the message says which",
     2: "a command line that makes no sense",
     65: "damaged data, or data of an unknown format; nothing was changed",
-    69: "another process listens on the port",
+    69: "another process listens on the port, or a cluster cannot be served from",
     73: "the data directory, or the place of a backup, cannot be created, read or written",
     74: "the disk failed",
     75: "another process holds the data directory, or writes to the backup",

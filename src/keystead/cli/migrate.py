@@ -42,9 +42,9 @@ Move all keys from SOURCE to TARGET while SOURCE goes on serving: copy them,
 follow what changes, compare, and cut over when told. What was interrupted is
 gone on with by the same command. SOURCE and TARGET are each one of
 
-  a path                    a data directory; as SOURCE a server may have it open
-  redis://host:port[/N]     a Redis, Valkey or Keystead server (rediss:// with TLS)
-  cluster://host:port,…     a Redis or Valkey Cluster (clusters:// with TLS)"""
+  a path                 a data directory; as SOURCE a server may have it open
+  redis://host:port[/N]  a Redis, Valkey or Keystead server (rediss:// with TLS)
+  cluster://host:port,…  a Redis or Valkey Cluster (clusters:// with TLS)"""
 
 _EPILOG: Final = """\
 To cut over, type "cut over", or send SIGUSR1, or begin with --cut-over."""
@@ -96,7 +96,9 @@ def run_migrate(arguments: list[str]) -> int:
         chosen = origin.server.database
     database = chosen or 0
     with contextlib.ExitStack() as closing:
-        source = open_source(origin, database, follow=not parsed.copy, spool=parsed.spool, controlled_by=control)
+        source = open_source(
+            origin, database, follow=not (parsed.copy or parsed.compare), spool=parsed.spool, controlled_by=control
+        )
         closing.callback(source.close)
         refuse_other_databases(source, chosen, destination.server is not None and destination.server.cluster)
         target = open_target(destination, parsed.acknowledge)

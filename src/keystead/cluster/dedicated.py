@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from keystead.cluster.groups import GroupLink
 from keystead.cluster.links import Link, command
-from keystead.cluster.redirects import ASK, LATER, read_outcome
+from keystead.cluster.redirects import ASK, read_outcome
 from keystead.cluster.request import Request, cluster_down, unknown_outcome
 
 if TYPE_CHECKING:
@@ -98,16 +98,11 @@ class Dedicated:
             return
         self._under_way = None
         self._pool.on_trouble()
-        was_bound = self._bound
-        self._leave()
-        if was_bound and request.replies > 1:  # EXEC, even refused, is the end of the watch
-            self._broken = False
-            request.tell(told if told.startswith(b"-TRYAGAIN") else _UNDONE[self._protocol])
-        else:
-            self._queue.appendleft(request)
-            self._address, self._asks = redirect.address, redirect.kind == ASK
-            if redirect.kind == LATER or redirect.address is None:
-                self._pause(told[1:].decode(errors="replace").strip())
+        self._leave()  # an EXEC that was refused has ended the watch, too: the next one finds it broken
+        self._queue.appendleft(request)
+        self._address, self._asks = redirect.address, redirect.kind == ASK
+        if redirect.address is None:
+            self._pause(told[1:].decode(errors="replace").strip())
         self._go_on()
 
     def lost(self, link: Link, sent: Sequence[Request], unsent: Sequence[Request]) -> None:
@@ -204,6 +199,8 @@ class DedicatedPool:
         self._loop = loop
         self._options = options
         self._taken: set[Dedicated] = set()
+        self._leaving: set[GroupLink] = set()
+        """Those that say UNWATCH."""
         self._kept: dict[tuple[Address, int], list[GroupLink]] = {}
 
     def deadline(self) -> float:
@@ -220,6 +217,7 @@ class DedicatedPool:
         self._taken.discard(dedicated)
         if link is not None:
             link.owner, link.on_idle = self, self._keep
+            self._leaving.add(link)
             link.begin([self._unwatch()], wait=False)
 
     def link_to(
@@ -243,6 +241,8 @@ class DedicatedPool:
     def tick(self, now: float, serving: set[Address]) -> None:
         for dedicated in list(self._taken):
             dedicated.tick(now, serving)
+        for link in list(self._leaving):
+            link.cut_if_overdue(now)
         for (address, _), links in list(self._kept.items()):
             if address not in serving:
                 for link in list(links):
@@ -252,8 +252,8 @@ class DedicatedPool:
         """Close all of them."""
         for dedicated in list(self._taken):
             dedicated.stop(reason)
-        for links in list(self._kept.values()):
-            for link in list(links):
+        for links in [list(self._leaving), *map(list, self._kept.values())]:
+            for link in links:
                 self.abandon(link)
 
     def conclude(self, request: Request, reply: bytes, link: Link, *, overtaken: bool) -> None:
@@ -262,8 +262,9 @@ class DedicatedPool:
         link.close("UNWATCH was refused")
 
     def lost(self, link: Link, sent: Sequence[Request], unsent: Sequence[Request]) -> None:
-        """A kept link is gone."""
+        """A link that was given back is gone."""
         del sent, unsent
+        self._leaving.discard(link)
         for links in self._kept.values():
             if link in links:
                 links.remove(link)
@@ -274,6 +275,7 @@ class DedicatedPool:
         return request
 
     def _keep(self, link: GroupLink) -> None:
+        self._leaving.discard(link)
         if link.is_lost:
             return
         kept = self._kept.setdefault((link.address, link.protocol), [])

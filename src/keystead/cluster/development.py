@@ -45,8 +45,6 @@ class DevelopmentCluster:
         hosts: tuple[str, ...] = (),
     ) -> None:
         self.nodes: list[DevelopmentNode] = []
-        self.password = password
-        self.certificates = certificates
         self.node_timeout_ms = node_timeout_ms
         self._directory = directory
         self._shards, self._replicas = shards, replicas

@@ -155,7 +155,7 @@ class DevelopmentNode:
         deadline_s = time.monotonic() + START_S
         while process is not None and process.poll() is None and time.monotonic() < deadline_s:
             try:
-                if int(self.info("server")["process_id"]) == process.pid:
+                if int(self.info("server")["process_id"]) == process.pid and self.call("PING") == b"PONG":
                     return True
             except (OSError, CommandError):
                 pass

@@ -71,9 +71,17 @@ class GroupLink(Link):
         self.on_idle(self)
 
     def _hear(self, replies: list[bytes]) -> None:
-        self._replies += replies
-        if len(self._replies) < self._expected:
+        if not replies:
             return
+        self._replies += replies
+        missing = self._expected - len(self._replies)
+        if missing > 0:
+            return
+        if missing < 0:  # so nobody knows whose reply each of them is
+            self._replies = []
+            self.close("it sent more replies than it was asked for")
+            return
+        self._expected = 0
         group, replies = self._group, self._replies
         self._group, self._replies = (), []
         self._tell(group, replies, _doubt(replies.pop(), self._options) if self._waits else "")

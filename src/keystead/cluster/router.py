@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from keystead.cluster.dedicated import DedicatedPool
 from keystead.cluster.links import Link
 from keystead.cluster.node_links import NodeLinks
-from keystead.cluster.redirects import LATER, MOVED, Redirect, read_outcome
+from keystead.cluster.redirects import ASK, LATER, MOVED, Redirect, read_outcome
 from keystead.cluster.request import cluster_down, unknown_outcome
 from keystead.cluster.slots import SLOTS
 from keystead.cluster.topology import Address, Topology
@@ -80,11 +80,14 @@ class Router:
     def tick(self) -> None:
         """Every `TICK_S`: cut links that are silent, and those to nodes that serve nothing any more."""
         now = self._loop.time()
-        for key, links in list(self._links.items()):
+        for links in list(self._links.values()):
             links.cut_overdue(now)
             links.unwanted_for = 0 if links.address in self._wanted else links.unwanted_for + 1
-            if links.unwanted_for > GRACE_TICKS:
-                del self._links[key]
+        unwanted = [key for key, links in self._links.items() if links.unwanted_for > GRACE_TICKS]
+        leaving = [self._links.pop(key) for key in unwanted]
+        if leaving:
+            self.adopt(self._topology)  # a slot may still go there, because a node said so that nobody agreed with
+            for links in leaving:
                 links.close("it serves no slots any more")
         self.dedicated.tick(now, self._wanted)
 
@@ -136,14 +139,14 @@ class Router:
             self._park([request], protocol, refusal[1:].decode(errors="replace").strip())
             return
         address = self._topology.known_as(redirect.address)
-        if redirect.kind == MOVED:
-            for each, routes in self._routes.items():
-                routes[redirect.slot] = self._links_to(address, each)
-        else:
+        for each, routes in self._routes.items():
+            links = self._links_to(address, each)
+            links.unwanted_for = LEARNT_TICKS
+            if redirect.kind == MOVED:
+                routes[redirect.slot] = links
+        if redirect.kind == ASK:
             request.ask()
-        links = self._links_to(address, protocol)
-        links.unwanted_for = LEARNT_TICKS
-        links.send([request])
+        self._links_to(address, protocol).send([request])
 
     def _dispatch(self, requests: Sequence[Request], protocol: int) -> None:
         routes = self._routes[protocol]

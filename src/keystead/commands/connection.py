@@ -30,6 +30,7 @@ WRONG_PASSWORD = "WRONGPASS invalid username-password pair or user is disabled."
     since="1.0.0",
     flags="fast",
     raw=True,
+    cluster="here",
     hints="request_policy:all_shards response_policy:all_succeeded",
     summary="Returns the server's liveliness response.",
 )
@@ -52,6 +53,7 @@ def echo(session: Session, message: bytes) -> bytes:
     flags="loading stale fast",
     types={"index": lambda text: integer_within(text, -(1 << 31), (1 << 31) - 1)},
     connection_state=True,
+    cluster="own",
     summary="Changes the selected database.",
 )
 def select(session: Session, index: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from keystead.commands.declaration import command
 from keystead.commands.grammar import SYNTAX_ERROR
 from keystead.commands.numbers import integer
+from keystead.commands.placement import ONE_DATABASE
 from keystead.errors import CommandError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def flushall(session: Session, args: list[bytes]) -> str:
     since="4.0.0",
     flags="write fast",
     types={"index1": bytes, "index2": bytes},
+    cluster=ONE_DATABASE,
     complexity="O(N) where N is the count of clients watching or blocking on keys from both databases.",
     summary="Swaps two Redis databases.",
 )

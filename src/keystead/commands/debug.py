@@ -36,6 +36,7 @@ REFUSED = (
     takes="args",
     encoded=True,
     complexity="Depends on subcommand.",
+    cluster="own",
     summary="A container for debugging commands.",
 )
 def debug(session: Session, args: list[bytes]) -> bytes:
@@ -125,17 +126,28 @@ class Debug(NamedTuple):
     summary: str
     arguments: range
     run: Callable[[Session, list[bytes]], bytes]
+    needs_engine: bool = False
 
 
 SUBCOMMANDS: dict[bytes, Debug] = {
     found.syntax.split()[0].encode(): found
     for found in (
         Debug("ERROR <string>", "Return an error reply with <string> as message.", range(1, 2), error),
-        Debug("LOADAOF", "Read the store from its files and compare with memory.", range(1), load_aof),
+        Debug(
+            "LOADAOF", "Read the store from its files and compare with memory.", range(1), load_aof, needs_engine=True
+        ),
         Debug("LOG <message>", "Write <message> to the server log.", range(1, 2), log_),
-        Debug("OBJECT <key>", "Show low level info about `key` and associated value.", range(1, 2), object_),
-        Debug("RELOAD [option ...]", "As LOADAOF; options are Redis', and ignored.", range(4), reload_),
-        Debug("SET-ACTIVE-EXPIRE <0|1>", "Stop or go on removing expired keys.", range(1, 2), set_active_expire),
+        Debug(
+            "OBJECT <key>",
+            "Show low level info about `key` and associated value.",
+            range(1, 2),
+            object_,
+            needs_engine=True,
+        ),
+        Debug(
+            "RELOAD [option ...]", "As LOADAOF; options are Redis', and ignored.", range(4), reload_, needs_engine=True
+        ),
+        Debug("SET-ACTIVE-EXPIRE <0|1>", "Stop or go on removing expired keys.", range(1, 2), set_active_expire, True),
         Debug("SLEEP <seconds>", "Stop the server for <seconds>. Decimals allowed.", range(1, 2), sleep),
         Debug("HELP", "Prints this help.", range(1), help_),
     )

@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from keystead.commands import key_positions
 from keystead.commands.grammar import Convert, Parsed, compile_parser
 from keystead.commands.key_positions import ExactFlags, KeySpec
+from keystead.commands.placement import Place, place_of
 from keystead.commands.syntax import Sequence, maximum, minimum, read_syntax
 
 Reads: TypeAlias = Literal["nothing", "durable", "latest"]
@@ -68,6 +69,8 @@ class Command:
     deprecated: tuple[str, str] | None
     """(since, replaced by)."""
     key_specs: tuple[KeySpec, ...]
+    place: Place
+    """Where it runs when the data is in a cluster."""
     parse: Callable[[list[bytes]], Parsed]
     minimum: int
     """Arguments at least, the name included."""
@@ -130,6 +133,7 @@ def command(
     types: Mapping[str, Convert] | None = None,
     acl: str = "",
     hints: str = "",
+    cluster: Place | None = None,
     history: tuple[tuple[str, str], ...] = (),
     deprecated: tuple[str, str] | None = None,
 ) -> Callable[[AnyHandler], AnyHandler]:
@@ -140,6 +144,7 @@ def command(
     placeholders that differ from what their names stand for.
     *reads*: whether the reply depends on data. "nothing": no; "durable": only on plain reads of the durable view;
     "latest": on current memory, so that the reply waits until that is durable.
+    *cluster*: where it runs when the data is in one, if that does not follow from keys and hints.
     *by_columns*: runs many of this command, which must be raw, in one go; see `commands.table.ColumnRunner`.
     """
 
@@ -176,6 +181,7 @@ def command(
             history=history,
             deprecated=deprecated,
             key_specs=found,
+            place=place_of(cluster, tuple(hints.split()), has_keys=bool(found)),
             parse=_whole if plain_parse else compile_parser(arguments, words, types or {}, wrong_number(name)),
             minimum=minimum(arguments) + words,
             maximum=None if most is None else most + words,

@@ -8,6 +8,7 @@ from keystead import resp
 from keystead.commands.clients import milliseconds
 from keystead.commands.declaration import command
 from keystead.commands.numbers import integer, integer_within, positive
+from keystead.commands.placement import Nowhere
 
 if TYPE_CHECKING:
     from keystead.execution.promise import Promise
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     encoded=True,
     types={"numreplicas": integer, "timeout": milliseconds},
     hints="request_policy:all_shards response_policy:agg_min",
+    cluster="own",
     summary="Blocks until the replication of all preceding write commands sent by the connection is completed.",
 )
 def wait(session: Session, replicas: int, timeout_ms: int) -> bytes | Promise:
@@ -43,6 +45,10 @@ def wait(session: Session, replicas: int, timeout_ms: int) -> bytes | Promise:
     encoded=True,
     types={"numlocal": lambda text: integer_within(text, 0, 1), "numreplicas": positive, "timeout": milliseconds},
     hints="request_policy:all_shards response_policy:agg_min",
+    cluster=Nowhere(
+        "what is on disk is the nodes' affair",
+        "Set appendfsync on the nodes, and use WAIT to have writes on replicas.",
+    ),
     summary="Blocks until all of the preceding write commands sent by the connection are written to the log of the "
     "server and of replicas.",
 )

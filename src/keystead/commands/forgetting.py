@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from keystead.commands.declaration import command
+from keystead.commands.placement import NO_PAST
 from keystead.errors import CommandError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @command(
     "KS.FORGET key [key ...]",
     group="history",
+    cluster=NO_PAST,
     since="0.1.0",
     flags="write admin noscript no_async_loading no_multi",
     keys="RM DELETE",

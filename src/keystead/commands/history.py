@@ -19,6 +19,7 @@ import msgspec
 from keystead.commands.declaration import command
 from keystead.commands.moments import NotAMoment, iso, read_moment
 from keystead.commands.numbers import positive
+from keystead.commands.placement import NO_PAST
 from keystead.engine.history import questions
 from keystead.engine.history.answering import MOST_BYTES
 from keystead.engine.history.answers import Behind, Difference, Moment, Removed
@@ -61,6 +62,7 @@ MOST_COUNT: Final = 1_000
 history_command = partial(
     command,
     group="history",
+    cluster=NO_PAST,
     since="0.1.0",
     flags="readonly noscript no_multi",
     acl="keyspace",

@@ -12,7 +12,7 @@ import resource
 import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -312,13 +312,18 @@ DEFAULT = tuple(name for name in SECTIONS if name not in ("commandstats", "laten
     acl="dangerous",
     reads="nothing",
     hints="nondeterministic_output request_policy:all_shards response_policy:special",
+    cluster="own",
     history=(("7.0.0", "Added support for taking multiple section arguments."),),
     summary="Returns information and statistics about the server.",
 )
 def info(session: Session, names: list[bytes]) -> resp.Verbatim:
-    chosen = {section for name in names or [b"default"] for section in _sections(name)}
-    texts = [_render(title, section(session.local)) for name, (title, section) in SECTIONS.items() if name in chosen]
-    return resp.Verbatim("\r\n".join(texts).encode("utf-8", "surrogateescape"))
+    wanted = chosen(names)
+    return rendered((title, section(session.local)) for name, (title, section) in SECTIONS.items() if name in wanted)
+
+
+def chosen(names: list[bytes]) -> set[str]:
+    """The sections that the arguments of a call ask for."""
+    return {section for name in names or [b"default"] for section in _sections(name)}
 
 
 def _sections(name: bytes) -> tuple[str, ...]:
@@ -327,5 +332,10 @@ def _sections(name: bytes) -> tuple[str, ...]:
     return several.get(text, (text,))
 
 
-def _render(title: str, fields: Fields) -> str:
-    return f"# {title}\r\n" + "".join(f"{name}:{value}\r\n" for name, value in fields.items())
+def rendered(sections: Iterable[tuple[str, Fields]]) -> resp.Verbatim:
+    """The text, of titles and what stands below them."""
+    texts = [
+        f"# {title}\r\n" + "".join(f"{name}:{value}\r\n" for name, value in fields.items())
+        for title, fields in sections
+    ]
+    return resp.Verbatim("\r\n".join(texts).encode("utf-8", "surrogateescape"))

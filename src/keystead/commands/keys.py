@@ -10,6 +10,7 @@ from keystead.commands.encodings import encoding_of
 from keystead.commands.grammar import SYNTAX_ERROR
 from keystead.commands.lookups import count, read
 from keystead.commands.numbers import integer_within
+from keystead.commands.placement import ONE_DATABASE
 from keystead.commands.value_types import type_name
 from keystead.errors import CommandError
 
@@ -204,6 +205,7 @@ def _copy_options(session: Session, options: list[bytes]) -> tuple[Database, boo
     flags="write fast",
     keys="RW ACCESS UPDATE",
     types={"db": _number},
+    cluster=ONE_DATABASE,
     summary="Moves a key to another database.",
 )
 def move(session: Session, key: bytes, db: int) -> int:

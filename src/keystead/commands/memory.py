@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from keystead import resp
 from keystead.commands.declaration import command, container
 from keystead.commands.numbers import integer
+from keystead.commands.placement import NODES_REMEMBER
 from keystead.engine.expiries import EXPIRY_OVERHEAD_BYTES
 from keystead.engine.values import KEY_OVERHEAD_BYTES, value_bytes
 from keystead.errors import CommandError
@@ -49,6 +50,7 @@ def _samples(text: bytes) -> int:
     "MEMORY STATS",
     reads="nothing",
     hints=f"nondeterministic_output {SHARDS} response_policy:special",
+    cluster=NODES_REMEMBER,
     summary="Returns details about memory usage.",
 )
 def memory_stats(session: Session) -> dict[bytes, object]:
@@ -84,6 +86,7 @@ def memory_stats(session: Session) -> dict[bytes, object]:
     "MEMORY DOCTOR",
     reads="nothing",
     hints=f"nondeterministic_output {SHARDS} response_policy:special",
+    cluster=NODES_REMEMBER,
     summary="Outputs a memory problems report.",
 )
 def memory_doctor(session: Session) -> resp.Verbatim:
@@ -119,6 +122,7 @@ def memory_purge(session: Session) -> str:
     "MEMORY MALLOC-STATS",
     reads="nothing",
     hints=f"nondeterministic_output {SHARDS} response_policy:special",
+    cluster="here",
     summary="Returns the allocator statistics.",
 )
 def memory_malloc_stats(session: Session) -> resp.Verbatim:

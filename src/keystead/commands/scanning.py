@@ -57,6 +57,7 @@ def _candidates(keyspace: Keyspace, prefix: bytes) -> Iterable[bytes]:
     "return back to 0. N is the number of elements inside the collection.",
     history=(("6.0.0", "Added the `TYPE` subcommand."),),
     hints="nondeterministic_output request_policy:special",
+    cluster="own",
     summary="Iterates over the key names in the database.",
 )
 def scan(session: Session, args: list[bytes]) -> list[bytes | list[bytes]]:
@@ -93,6 +94,7 @@ def _options(args: list[bytes]) -> Iterable[tuple[bytes, bytes]]:
     group="generic",
     since="1.0.0",
     hints="request_policy:all_shards nondeterministic_output",
+    cluster="own",
     summary="Returns a random key name from the database.",
 )
 def randomkey(session: Session) -> bytes | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from keystead import resp
 from keystead.commands.declaration import command
+from keystead.commands.placement import NODES_SAVE
 from keystead.errors import CommandError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ server_command = partial(command, group="server", reads="nothing")
     flags="admin noscript no_async_loading no_multi",
     encoded=True,
     complexity="O(N) where N is the total number of keys in all databases",
+    cluster=NODES_SAVE,
     summary="Makes a checkpoint and answers when it is complete.",
 )
 def save(session: Session) -> bytes | Promise:
@@ -44,6 +46,7 @@ def save(session: Session) -> bytes | Promise:
     since="1.0.0",
     flags="admin noscript no_async_loading",
     history=(("3.2.2", "Added the `SCHEDULE` option."),),
+    cluster=NODES_SAVE,
     summary="Makes a checkpoint in another process.",
 )
 def bgsave(session: Session, *, schedule: bool = False) -> str:
@@ -60,6 +63,7 @@ def bgsave(session: Session, *, schedule: bool = False) -> str:
     "BGREWRITEAOF",
     since="1.0.0",
     flags="admin noscript no_async_loading",
+    cluster=NODES_SAVE,
     summary="Makes a checkpoint in another process, so that a start need not replay the whole log.",
 )
 def bgrewriteaof(session: Session) -> str:
@@ -74,6 +78,7 @@ def bgrewriteaof(session: Session) -> str:
     flags="loading stale fast",
     acl="admin dangerous",
     hints="nondeterministic_output",
+    cluster=NODES_SAVE,
     summary="Returns the Unix timestamp of the last checkpoint; of the start, when there was none since.",
 )
 def lastsave(session: Session) -> int:

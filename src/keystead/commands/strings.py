@@ -319,6 +319,7 @@ def mset(session: Session, pairs: list[tuple[bytes, bytes]]) -> str:
     keys="OW INSERT",
     complexity="O(N) where N is the number of keys to set.",
     hints=f"{MULTI_SHARD} response_policy:agg_min",
+    cluster="slot",
     summary="Atomically modifies the string values of one or more keys only when all keys don't exist.",
 )
 def msetnx(session: Session, pairs: list[tuple[bytes, bytes]]) -> int:

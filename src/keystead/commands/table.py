@@ -27,6 +27,8 @@ ColumnRunner: TypeAlias = "Callable[..., bytes | None]"
 """(session, *columns of arguments) -> the encoded replies to all of these commands, joined; or None, and nothing has
 happened: run them one by one. Everything in it happens at one moment, so what each command does must depend on nothing
 but the data."""
+Make: TypeAlias = Callable[[Command], Run]
+"""Makes a command's runner; where handlers run, that is `runner`."""
 Wrap: TypeAlias = Callable[[Command, Run], Run]
 """Puts something around a runner: a stop-watch, a monitor, a refusal. Returns the runner itself where it has nothing
 to do with the command, so that a state costs only the commands it concerns."""
@@ -46,14 +48,14 @@ class Table(dict[bytes, Run]):
     def __missing__(self, name: bytes) -> Run:
         return self.get(name.lower(), self.unknown)
 
-    def fill(self, commands: Iterable[Command], wrap: Wrap, around: Wrap | None = None) -> None:
-        """Replace all entries by the runners of *commands*, each within *wrap* (a container's subcommands each for
-        itself), and what the name leads to within *around*."""
+    def fill(self, commands: Iterable[Command], make: Make, wrap: Wrap, around: Wrap | None = None) -> None:
+        """Replace all entries by the runners of *commands* that *make* makes, each within *wrap* (a container's
+        subcommands each for itself), and what the name leads to within *around*."""
         entries: dict[bytes, Run] = {}
         self.by_columns.clear()
         for command in commands:
             name = command.name.encode()
-            run = wrapped_runner(command, wrap)
+            run = wrapped_runner(command, make, wrap)
             if around:
                 run = around(command, run)
             entries[name] = entries[name.upper()] = run
@@ -63,12 +65,12 @@ class Table(dict[bytes, Run]):
         self.update(entries)
 
 
-def wrapped_runner(command: Command, wrap: Wrap) -> Run:
+def wrapped_runner(command: Command, make: Make, wrap: Wrap) -> Run:
     """The command's runner within *wrap*; of a container, each subcommand's."""
+    own = wrap(command, make(command))
     if not command.subcommands:
-        return wrap(command, runner(command))
-    own = wrap(command, runner(command))
-    return _dispatcher(command, own, {name: wrap(sub, runner(sub)) for name, sub in command.subcommands.items()})
+        return own
+    return _dispatcher(command, own, {name: wrap(sub, make(sub)) for name, sub in command.subcommands.items()})
 
 
 def runner(command: Command) -> Run:

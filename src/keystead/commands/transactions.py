@@ -65,6 +65,7 @@ def leave(session: Session) -> list[list[bytes]]:
     flags="noscript loading stale fast allow_busy",
     keys="RO",
     complexity="O(1) for every key.",
+    cluster="own",
     summary="Monitors changes to keys to determine the execution of a transaction.",
 )
 def watch(session: Session, keys: list[bytes]) -> str:
@@ -99,6 +100,7 @@ def unwatch(session: Session) -> str:
     flags="noscript loading stale skip_slowlog",
     raw=True,
     complexity="Depends on commands in the transaction",
+    cluster="own",
     summary="Executes all commands in a transaction.",
 )
 def exec_(session: Session, args: list[bytes]) -> bytes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from keystead.commands.declaration import command
 from keystead.commands.history import failure_of, moment_argument
 from keystead.commands.numbers import positive
+from keystead.commands.placement import NO_PAST
 from keystead.engine.history.questions import NotYet
 from keystead.errors import CommandError, UndoConflict
 
@@ -25,6 +26,7 @@ NAMED: Final = 10
 @command(
     "KS.UNDO sequence [REFUSE | LIST | SKIP | FORCE]",
     group="history",
+    cluster=NO_PAST,
     since="0.1.0",
     flags="write denyoom noscript no_multi",
     acl="keyspace dangerous",
@@ -60,6 +62,7 @@ def ks_undo(
 @command(
     "KS.RESTORE key <AT moment | LAST>",
     group="history",
+    cluster=NO_PAST,
     since="0.1.0",
     flags="write denyoom noscript no_multi",
     keys="RW UPDATE",

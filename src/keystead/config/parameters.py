@@ -58,6 +58,8 @@ def changed(settings: Settings, changes: Mapping[str, str]) -> Settings:
             values[known[name].attribute] = known[name].kind.parse(text)
         except ValueError as reason:
             raise ParameterRefused(given, str(reason)) from None
+        if settings.cluster and known[name].of_store:
+            raise ParameterRefused(given, "it is a setting of a store; in front of a cluster set it at the nodes")
     return dataclasses.replace(settings, **values)
 
 

@@ -49,6 +49,8 @@ class Setting:
     """CONFIG SET may change it while the server runs."""
     secret: bool
     """Never shown; may be read from a file named by the same setting with "-file" appended."""
+    of_store: bool
+    """It is about a store's own data: in front of a cluster the nodes have settings of their own."""
     attribute: str = ""
     """The name in Settings."""
 
@@ -67,8 +69,9 @@ def _setting(
     redis: str = "",
     reloadable: bool = False,
     secret: bool = False,
+    of_store: bool = False,
 ) -> Any:
-    declaration = Setting(name, kind, default, description, group, redis or name, reloadable, secret)
+    declaration = Setting(name, kind, default, description, group, redis or name, reloadable, secret, of_store)
     return field(default_factory=lambda: kind.parse(default), metadata={"setting": declaration})
 
 
@@ -218,6 +221,7 @@ class Settings:
         group="Durability",
         redis="appendfsync",
         reloadable=True,
+        of_store=True,
     )
     segment_bytes: int = _setting(
         "segment-size",
@@ -225,6 +229,7 @@ class Settings:
         "64mb",
         "A log segment is closed, and a new one begun, at this size.",
         group="Durability",
+        of_store=True,
     )
     shutdown_timeout_s: int = _setting(
         "shutdown-timeout",
@@ -245,6 +250,7 @@ class Settings:
         "else the machine's); 0 is no bound.",
         group="Memory and history",
         reloadable=True,
+        of_store=True,
     )
     history_max_age_s: int = _setting(
         "history-max-age",
@@ -253,6 +259,7 @@ class Settings:
         "History older than this is dropped, one generation (a checkpoint and the log after it) at a time.",
         group="Memory and history",
         reloadable=True,
+        of_store=True,
     )
     history_max_bytes: int = _setting(
         "history-max-bytes",
@@ -261,6 +268,7 @@ class Settings:
         "Older generations are dropped, oldest first, while all but the newest together are larger than this.",
         group="Memory and history",
         reloadable=True,
+        of_store=True,
     )
 
     # --- clients

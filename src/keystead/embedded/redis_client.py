@@ -26,6 +26,9 @@ _PREFIXES: Final = {
     "NoPermissionError": "NOPERM",
     "ExecAbortError": "EXECABORT",
     "NoScriptError": "NOSCRIPT",
+    "ClusterCrossSlotError": "CROSSSLOT",
+    "ClusterDownError": "CLUSTERDOWN",
+    "TryAgainError": "TRYAGAIN",
 }
 
 

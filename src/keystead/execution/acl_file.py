@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from keystead.engine.files import Directory
+from keystead.engine.files import Directory, make_directory
 from keystead.errors import ConfigurationError, DiskFailure
 from keystead.execution.acl_rules import Definition, RuleRefused, UnmatchedParenthesis, applied, is_valid_name, merged
 
@@ -24,8 +24,10 @@ Definitions = dict[bytes, Definition]
 class AclFile:
     """One file of users; it need not exist."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, makes_directory: bool = False) -> None:
+        """*makes_directory*: the directory that it is in may be missing, and is made before the file is written."""
         self.path = path
+        self._makes_directory = makes_directory
         self._lock = threading.Lock()
         self._asked = 0
         self._written = 0
@@ -99,7 +101,10 @@ class AclFile:
 
     def replace(self, data: bytes) -> None:
         """Put other contents into the file, durably. OSError, DiskFailure."""
-        Directory(os.path.dirname(os.path.abspath(self.path))).replace(self.path.name, data)
+        directory = Directory(os.path.dirname(os.path.abspath(self.path)))
+        if self._makes_directory:
+            make_directory(directory.system, directory.path)
+        directory.replace(self.path.name, data)
 
 
 def encoded(definitions: Mapping[bytes, Definition]) -> bytes:

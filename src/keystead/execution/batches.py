@@ -75,7 +75,9 @@ class Batch:
 
         What was executed, a failure included, may be told when `session.must_wait` says so. Raises DiskFailure.
         """
-        self.failure = self._unfit_step()
+        self.failure = unfit_step(
+            self._session, self._steps, self._session.engine.refusal, all_or_nothing=self._all_or_nothing
+        )
         if self.failure is not None:
             return None
         pauses = self._session.executor.pauses
@@ -90,43 +92,6 @@ class Batch:
     def writes(self) -> bool:
         """Whether it may change data."""
         return any("write" in self._session.executor.flags_of(step.args) for step in self._steps)
-
-    def _unfit_step(self) -> Failure | None:
-        """The first step that cannot take part, whatever the data is."""
-        refusal = self._session.engine.refusal
-        for index, (args, condition) in enumerate(self._steps):
-            command = called_command(args)
-            if command is None:
-                reason = why_unknown(args)
-            elif not command.accepts(len(args)):
-                reason = command.arity_error
-            elif command.connection_state or "no_multi" in command.flags:
-                reason = f"ERR '{command.name}' cannot be part of a transaction"
-            elif self._all_or_nothing and not can_be_undone(command, args):
-                reason = f"ERR '{command.name}' cannot be undone, so it cannot be part of an all-or-nothing batch"
-            elif refusal and "denyoom" in command.flags:
-                reason = refusal
-            else:
-                denial = self._denial(command, args, condition)
-                if denial is None:
-                    continue
-                reason = denial.error
-            return Failure(index, reason, unmet=False)
-        return None
-
-    def _denial(self, command: Command, args: list[bytes], condition: Condition | None) -> Denial | None:
-        """Why the user may not take the step; it is noted. A condition is asked for before its command would be
-        refused, so who may not read the key must not get that far."""
-        session = self._session
-        permissions = session.user.permissions
-        if permissions.is_unrestricted:
-            return None
-        denial = permissions.denial(command, args)
-        if denial is None and condition is not None and condition.tells_value:
-            denial = None if permissions.may_read_key(condition.key) else Denial("key", condition.key)
-        if denial is not None:
-            session.executor.note_denial(session, args, denial)
-        return denial
 
     def _resume(self) -> bytes:
         self._run()
@@ -182,6 +147,43 @@ class Batch:
             return Failure(index, reply[1:-2].decode("utf-8", "surrogateescape"), unmet=False)
         self.replies.append(reply)
         return None
+
+
+def unfit_step(session: Session, steps: Sequence[Step], refusal: str | None, *, all_or_nothing: bool) -> Failure | None:
+    """The first step that cannot take part, whatever the data is. *refusal*: why nothing that grows can be written."""
+    for index, (args, condition) in enumerate(steps):
+        command = called_command(args)
+        if command is None:
+            reason = why_unknown(args)
+        elif not command.accepts(len(args)):
+            reason = command.arity_error
+        elif command.connection_state or "no_multi" in command.flags:
+            reason = f"ERR '{command.name}' cannot be part of a transaction"
+        elif all_or_nothing and not can_be_undone(command, args):
+            reason = f"ERR '{command.name}' cannot be undone, so it cannot be part of an all-or-nothing batch"
+        elif refusal and "denyoom" in command.flags:
+            reason = refusal
+        else:
+            denial = _denial(session, command, args, condition)
+            if denial is None:
+                continue
+            reason = denial.error
+        return Failure(index, reason, unmet=False)
+    return None
+
+
+def _denial(session: Session, command: Command, args: list[bytes], condition: Condition | None) -> Denial | None:
+    """Why the user may not take the step; it is noted. A condition is asked for before its command would be
+    refused, so who may not read the key must not get that far."""
+    permissions = session.user.permissions
+    if permissions.is_unrestricted:
+        return None
+    denial = permissions.denial(command, args)
+    if denial is None and condition is not None and condition.tells_value:
+        denial = None if permissions.may_read_key(condition.key) else Denial("key", condition.key)
+    if denial is not None:
+        session.executor.note_denial(session, args, denial)
+    return denial
 
 
 def can_be_undone(command: Command, args: list[bytes]) -> bool:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from keystead.commands.declaration import Command
 from keystead.commands.table import Run
 from keystead.errors import CommandError
+from keystead.execution.promise import Promise
 
 if TYPE_CHECKING:
-    from keystead.execution.promise import Promise
     from keystead.execution.session import Session
 
 _KEPT_BITS = 7
@@ -49,6 +49,11 @@ class CallTimes:
         self.nanoseconds += duration_ns
         shift = max(0, duration_ns.bit_length() - _KEPT_BITS)
         self.counts[duration_ns >> shift << shift] += 1
+
+    def add_late(self, duration_ns: int, reply: bytes) -> None:
+        """Count a call that was executed elsewhere."""
+        self.failed += reply.startswith(b"-")
+        self.add(duration_ns)
 
     def percentiles_us(self, wanted: Iterable[float]) -> list[float]:
         """The durations in microseconds that so many percent of the calls did not exceed."""
@@ -96,7 +101,10 @@ class AllCallTimes:
                 times.failed += 1
                 times.add(now_ns() - started_ns)
                 raise
-            times.add(now_ns() - started_ns)
+            if isinstance(reply, Promise) and reply.is_execution:
+                reply.add_done(lambda promise: times.add_late(now_ns() - started_ns, promise.reply or b""))
+            else:
+                times.add(now_ns() - started_ns)
             return reply
 
         return timed

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from keystead import resp
+from keystead.commands.catalogue import REGISTRY
 from keystead.commands.clients import describe
 from keystead.commands.declaration import Command, called_command
 from keystead.errors import CommandError, KeysteadError, WriteRefused
@@ -28,7 +29,7 @@ from keystead.execution.promise import Promise
 from keystead.execution.session import Peer, Session
 from keystead.execution.slow_log import SlowLog
 from keystead.execution.statistics import Statistics
-from keystead.execution.tables import Tables
+from keystead.execution.tables import Runners, Tables
 
 if TYPE_CHECKING:
     from keystead.config.settings import Settings
@@ -63,14 +64,15 @@ class Executor(ABC):
         self,
         clock: Clock,
         settings: Settings,
-        tables: Tables,
+        runners: Runners | None,
         *,
         call_later: CallLater,
         access: Access | None,
         stop: Callable[[], None],
         on_settings: Callable[[Settings], None],
     ) -> None:
-        """*clock*: by which clients' ages are told. The rest as subclasses say."""
+        """*clock*: by which clients' ages are told. *runners*: how commands run; without it their handlers do. The
+        rest as subclasses say."""
         self.clock = clock
         self.settings = settings
         self.started_with = settings
@@ -83,7 +85,7 @@ class Executor(ABC):
         self.access.on_change = self._follow_user
         self.access.on_delete = self._disconnect_user
         self.acl_log = AclLog(settings.acl_log_max_entries)
-        self.tables = tables
+        self.tables = Tables(REGISTRY, runners)
         self.slow_log = SlowLog(settings.slowlog_slower_than_us, settings.slowlog_max_entries)
         self.latency = LatencySpikes()
         self.call_times = AllCallTimes()

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from keystead.commands.declaration import Command
 from keystead.commands.table import Run, Wrap
+from keystead.execution.promise import Promise
 
 if TYPE_CHECKING:
-    from keystead.execution.promise import Promise
     from keystead.execution.session import Session
 
 MOST_SAMPLES = 160
@@ -66,9 +66,14 @@ class LatencySpikes:
 
         def timed(session: Session, args: list[bytes]) -> bytes | Promise:
             started_ns = now_ns()
+            reply: bytes | Promise = b""
             try:
-                return run(session, args)
+                reply = run(session, args)
+                return reply
             finally:
-                self.record(event, (now_ns() - started_ns) // 1_000_000)
+                if isinstance(reply, Promise) and reply.is_execution:
+                    reply.add_done(lambda _: self.record(event, (now_ns() - started_ns) // 1_000_000))
+                else:
+                    self.record(event, (now_ns() - started_ns) // 1_000_000)
 
         return timed

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from keystead.commands.catalogue import REGISTRY
 from keystead.errors import CommandError, WriteRefused
 from keystead.execution.access import Access
 from keystead.execution.executor import CallLater, Executor
@@ -19,7 +18,6 @@ from keystead.execution.memory import MemoryFacts, memory_facts
 from keystead.execution.promise import Promise
 from keystead.execution.refusals import refusing, refusing_all
 from keystead.execution.session import Peer, Session
-from keystead.execution.tables import Tables
 from keystead.execution.undoing import restore_for, undo_for
 from keystead.resp import Run
 
@@ -56,7 +54,7 @@ class LocalExecutor(Executor):
         super().__init__(
             engine.clock,
             settings,
-            Tables(REGISTRY),
+            None,
             call_later=call_later,
             access=access,
             stop=stop,

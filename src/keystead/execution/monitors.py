@@ -47,11 +47,14 @@ class Monitors:
             try:
                 return run(session, args)
             finally:
-                self._tell(session, args)
+                self.tell(session, args)
 
         return watched
 
-    def _tell(self, session: Session, args: list[bytes]) -> None:
+    def tell(self, session: Session, args: list[bytes]) -> None:
+        """Tell the listeners, if there are any, of a command that *session* has had executed."""
+        if not self._sessions:
+            return
         now_us = time.time_ns() // 1000
         head = f"+{now_us // 1_000_000}.{now_us % 1_000_000:06d} [{session.db.number} {session.peer.addr}] "
         line = head.encode() + b" ".join(map(quoted, without_secrets(args))) + b"\r\n"

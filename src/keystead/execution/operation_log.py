@@ -67,6 +67,15 @@ class OperationLog:
             at_ns, db = time.time_ns() - duration_ns, session.db.number
             self.sink(_operation(session, at_ns, who, db, name, ((), 0), result, duration_ns))
 
+    def note_command(self, session: Session, command: Command, args: list[bytes], started_ns: int, result: str) -> None:
+        """Make a record, while the log is on, of a command that was executed by no runner of `layer`, since
+        *started_ns* of `perf_counter_ns`."""
+        if self.is_on:
+            duration_ns = time.perf_counter_ns() - started_ns
+            at_ns, db, name = time.time_ns() - duration_ns, session.db.number, _shown_name(command)
+            keys = _keys_of(command, args)
+            self.sink(_operation(session, at_ns, session.user.name, db, name, keys, result, duration_ns))
+
     def note_denial(self, session: Session, command: Command, args: list[bytes]) -> None:
         """Make a record, while the log is on, of a command that the user may not run: no runner of `layer` sees it."""
         if self.is_on:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 UNBLOCKED = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"
 
@@ -19,6 +19,9 @@ class Promise:
     """Holds the encoded reply once there is one. Everything happens in the thread of the loop."""
 
     __slots__ = ("_at_timeout", "_callbacks", "_cancel", "reply")
+
+    is_execution: ClassVar[bool] = False
+    """What it waits for is that the command is executed, elsewhere: the time until then is what the command takes."""
 
     def __init__(self, cancel: Callable[[], None] | None = None, at_timeout: Callable[[], bytes] | None = None) -> None:
         """*cancel* is called once when nobody waits for the event any more. *at_timeout* makes the reply to give when
@@ -48,6 +51,10 @@ class Promise:
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback(self)
+
+    def another(self) -> Promise:
+        """One of the same kind that stands for this one: when it is cancelled, this one is."""
+        return Promise(self.cancel)
 
     def add_done(self, callback: Resolved) -> None:
         """Call *callback* with this promise when it is resolved; at once if it is."""

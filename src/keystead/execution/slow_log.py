@@ -1,7 +1,7 @@
 """The slow log: the last commands that took longer than a threshold.
 
-Owns: its entries, and which commands are timed (see `layer`). Times are those of execution alone; waiting for the disk
-is not the command's fault and is not in them.
+Owns: its entries, and which commands are timed (see `layer`). Times are those of execution alone, in a cluster with
+the way to the nodes; waiting for the disk is not the command's fault and is not in them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from keystead.commands.declaration import Command
 from keystead.commands.table import Run, Wrap
+from keystead.execution.promise import Promise
 from keystead.execution.shown_arguments import without_secrets
 
 if TYPE_CHECKING:
-    from keystead.execution.promise import Promise
     from keystead.execution.session import Session
 
 MOST_ARGUMENTS = 32
@@ -71,14 +71,22 @@ class SlowLog:
             if not command.accepts(len(args)):
                 return run(session, args)  # refused, not run
             started_ns = now_ns()
+            reply: bytes | Promise = b""
             try:
-                return run(session, args)
+                reply = run(session, args)
+                return reply
             finally:
-                duration_us = (now_ns() - started_ns) // 1000
-                if 0 <= self.slower_than_us <= duration_us:  # CONFIG SET may just have changed it
-                    self.add(session, args, duration_us)
+                if isinstance(reply, Promise) and reply.is_execution:
+                    reply.add_done(lambda _: self._note(session, args, started_ns))
+                else:
+                    self._note(session, args, started_ns)
 
         return timed
+
+    def _note(self, session: Session, args: list[bytes], started_ns: int) -> None:
+        duration_us = (time.perf_counter_ns() - started_ns) // 1000
+        if 0 <= self.slower_than_us <= duration_us:  # CONFIG SET may just have changed it
+            self.add(session, args, duration_us)
 
     def add(self, session: Session, args: list[bytes], duration_us: int) -> None:
         """Log a command; long ones are shortened, passwords replaced."""

@@ -23,12 +23,12 @@ command. Below a millisecond everything is timed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from weakref import WeakValueDictionary
 
 from keystead import resp
 from keystead.commands.declaration import Command
-from keystead.commands.table import Run, Table, Wrap, refuse_unknown, wrapped_runner
+from keystead.commands.table import Make, Run, Table, Wrap, refuse_unknown, runner, wrapped_runner
 from keystead.errors import CommandError
 from keystead.execution.guards import guarding, guarding_within_exec
 from keystead.execution.promise import Promise
@@ -42,6 +42,16 @@ RUN_IN_MULTI = frozenset(("exec", "discard", "multi", "watch", "quit", "reset"))
 """Commands that are not queued."""
 
 NO_AUTH = "NOAUTH Authentication required."
+
+
+class Runners(NamedTuple):
+    """What is innermost in the tables."""
+
+    normal: Make
+    in_transaction: Make
+    """Within EXEC."""
+    queueing: Make
+    """Between MULTI and EXEC."""
 
 
 class TableSet:
@@ -65,8 +75,10 @@ class TableSet:
 class Tables:
     """The tables of one executor."""
 
-    def __init__(self, registry: dict[bytes, Command]) -> None:
+    def __init__(self, registry: dict[bytes, Command], runners: Runners | None = None) -> None:
+        """*runners*: how commands run; without it their handlers do."""
         self._registry = registry
+        self.runners = runners or Runners(runner, runner, queueing)
         self._layers: dict[str, Wrap] = {}
         self.new = Table()
         self.unrestricted = TableSet(Table, lambda: Table(breaking(refuse_unknown)))
@@ -126,13 +138,13 @@ class Tables:
 
     def _refill(self) -> None:
         """Fill the tables again, in place."""
-        commands = self._registry.values()
-        self.new.fill(commands, self._wrap_before_login)
+        commands, run = self._registry.values(), self.runners
+        self.new.fill(commands, run.normal, self._wrap_before_login)
         everything = self.unrestricted
-        everything.normal.fill(commands, self.wrap)
-        everything.multi.fill(commands, self.wrap_in_multi, around=breaking_unless_it_runs)
-        everything.monitor.fill(commands, self.wrap_for_monitor)
-        everything.in_transaction.fill(commands, self.wrap_in_transaction)
+        everything.normal.fill(commands, run.normal, self.wrap)
+        everything.multi.fill(commands, run.normal, self.wrap_in_multi, around=breaking_unless_it_runs)
+        everything.monitor.fill(commands, run.normal, self.wrap_for_monitor)
+        everything.in_transaction.fill(commands, run.in_transaction, self.wrap_in_transaction)
         for restricted in self._restricted.values():
             restricted.empty()
 
@@ -149,7 +161,7 @@ class Tables:
         """The runner between MULTI and EXEC, but for what an error does to the transaction."""
         if command.name in RUN_IN_MULTI:
             return breaking_by_arity(command, self.wrap(command, run))
-        return self._within(self.QUEUEING, command, queueing(command))
+        return self._within(self.QUEUEING, command, self.runners.queueing(command))
 
     def wrap_for_monitor(self, command: Command, run: Run) -> Run:
         """The runner for a client that listens."""
@@ -187,13 +199,16 @@ class _RestrictedSet(TableSet):
             return lambda command, run: guard(command, wrap(command, run))
 
         within_exec = guarding_within_exec(permissions)
-        self.normal = _TableAsUsed(tables.find, guarded(tables.wrap))
+        find, make = tables.find, tables.runners.normal
+        self.normal = _TableAsUsed(find, make, guarded(tables.wrap))
         self.multi = _TableAsUsed(
-            tables.find, guarded(tables.wrap_in_multi), breaking_unless_it_runs, breaking(refuse_unknown)
+            find, make, guarded(tables.wrap_in_multi), breaking_unless_it_runs, breaking(refuse_unknown)
         )
-        self.monitor = _TableAsUsed(tables.find, guarded(tables.wrap_for_monitor))
+        self.monitor = _TableAsUsed(find, make, guarded(tables.wrap_for_monitor))
         self.in_transaction = _TableAsUsed(
-            tables.find, lambda command, run: within_exec(command, tables.wrap_in_transaction(command, run))
+            find,
+            tables.runners.in_transaction,
+            lambda command, run: within_exec(command, tables.wrap_in_transaction(command, run)),
         )
 
     def empty(self) -> None:
@@ -205,17 +220,19 @@ class _RestrictedSet(TableSet):
 class _TableAsUsed(Table):
     """A table into which a command comes when it is first used; in capitals or small letters, as it is written."""
 
-    __slots__ = ("_around", "_find", "_wrap")
+    __slots__ = ("_around", "_find", "_make", "_wrap")
 
     def __init__(
         self,
         find: Callable[[bytes], Command | None],
+        make: Make,
         wrap: Wrap,
         around: Wrap | None = None,
         unknown: Run | None = None,
     ) -> None:
         super().__init__(unknown)
         self._find = find
+        self._make = make
         self._wrap = wrap
         self._around = around
 
@@ -223,7 +240,7 @@ class _TableAsUsed(Table):
         command = self._find(name)
         if command is None:
             return self.unknown
-        run = wrapped_runner(command, self._wrap)
+        run = wrapped_runner(command, self._make, self._wrap)
         if self._around is not None:
             run = self._around(command, run)
         self[name.lower()] = self[name.upper()] = run
@@ -332,6 +349,6 @@ class _SilentTable(Table):
 
 def silenced(promise: Promise) -> Promise:
     """Resolved when *promise* is, with nothing to write."""
-    silent = Promise(promise.cancel)
+    silent = promise.another()
     promise.add_done(lambda _: silent.resolve(b""))
     return silent

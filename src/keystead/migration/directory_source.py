@@ -73,6 +73,7 @@ class DirectorySource:
         self._history, self._sequence = look.manifest.history, look.sequence
         self._past: Past | None = None
         self._total_keys = 0
+        self.parts_done = 0
 
     def describe(self) -> str:
         """As Source."""
@@ -102,7 +103,7 @@ class DirectorySource:
     def scan(self) -> Iterator[list[Record]]:
         """As Source: all of one moment."""
         with closing(_Moment(self._directory)) as moment:
-            for records in moment.records():
+            for _, records in moment.records():
                 yield [record for record in records if record.database == self._database]
 
     def look(self, keys: Sequence[bytes]) -> list[Record | None]:
@@ -115,12 +116,15 @@ class DirectorySource:
 
     # --- As a feed --------------------------------------------------------------------------------------------------
 
-    def snapshot(self) -> Iterator[Record]:
-        """As Feed."""
+    def snapshot(self, parts_done: int = 0) -> Iterator[Record]:
+        """As Source: a part is a shard, which is the same for as long as the store lives."""
+        self.parts_done = parts_done
         with closing(_Moment(self._directory)) as moment:
             self._history, self._sequence = moment.look.manifest.history, moment.look.sequence
-            for records in moment.records():
+            for shard, records in moment.records(parts_done):
+                self.parts_done = shard
                 yield from records
+        self.parts_done = SHARDS
 
     def resume(self, position: str) -> None:
         """As Feed."""
@@ -226,25 +230,31 @@ class _Moment:
         self._watch = Watch(directory)
         self.look = self._watch.look(lambda _: False, whole_generation=True)
 
-    def records(self) -> Iterator[list[Record]]:
-        """All keys, shard by shard; those whose time is up are among them."""
-        for view, shards in self.views():
+    def records(self, first_shard: int = 0) -> Iterator[tuple[int, list[Record]]]:
+        """All keys, shard by shard, each time with the number of the shard; those whose time is up are among them."""
+        for view, shards in self.views(first_shard):
             for i in shards:
                 for database, number in enumerate(view.databases):
                     keyspace = view.keyspaces.get(number)
                     if keyspace is not None and keyspace.shards[i]:
                         expires = keyspace.expires[i]
-                        yield [
-                            Record(database, key, STRING, bytes(value), expiry_of(expires, key))
-                            for key, value in keyspace.shards[i].items()
-                        ]
+                        yield (
+                            i,
+                            [
+                                Record(database, key, STRING, bytes(value), expiry_of(expires, key))
+                                for key, value in keyspace.shards[i].items()
+                            ],
+                        )
                 view.let_go(i)
 
-    def views(self) -> Iterator[tuple[View, range]]:
+    def views(self, first_shard: int = 0) -> Iterator[tuple[View, range]]:
         """The view, some shards at a time, so that memory is bounded."""
         manifest = self.look.manifest
         passes = max(1, -(-manifest.current.stored_bytes() // PASS_BYTES))
-        for low, high in itertools.pairwise(SHARDS * i // passes for i in range(passes + 1)):
+        bounds = (max(first_shard, SHARDS * i // passes) for i in range(passes + 1))
+        for low, high in itertools.pairwise(bounds):
+            if low == high:
+                continue
             yield _view(self._watch.files, manifest, range(low, high)), range(low, high)
 
     def close(self) -> None:

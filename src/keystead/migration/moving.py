@@ -119,8 +119,9 @@ class Moving:
             self._follow_up_to(wall_clock_ms())
             self._remove_extra()
             self._compare()
+            does = "follows" if self._source.follows else "has what was copied of"
             self._report.say(
-                f"{self._target.describe()} follows {self._source.describe()}; cut over when the time has come"
+                f"{self._target.describe()} {does} {self._source.describe()}; cut over when the time has come"
             )
             while not self._told():
                 self._step()
@@ -138,14 +139,17 @@ class Moving:
             self._copy()
             return
         self._take_up(known)
-        if known.phase == Phase.FOLLOWING:
+        if known.phase == Phase.FOLLOWING or known.parts_done:
             try:
                 self._source.resume(known.position)
             except PositionLost as error:
                 self._report.say(f"{error}: all keys are copied again")
             else:
                 self._report.say(f"going on where it ended, at {known.position}")
-                self._batches = self._source.changes()
+                if known.phase == Phase.FOLLOWING:
+                    self._batches = self._source.changes()
+                else:
+                    self._copy(known.parts_done, known.position)
                 return
         self._copy_over_leftovers()
 
@@ -184,27 +188,42 @@ class Moving:
         self._state.may_have_extra = True
         self._copy()
 
-    def _copy(self) -> None:
+    def _copy(self, parts_done: int = 0, position: str = "") -> None:
+        """All keys, but for some parts that were copied before. What changed in these since is among the changes behind
+        *position*, the place of the first of them."""
+        state = self._state
         for _ in range(COPIES):
-            records = self._source.snapshot()
+            records = self._source.snapshot(parts_done)
             first = next(records, None)  # a source that refuses to be followed does so here, where nothing was changed
-            self._state.phase, self._state.position = Phase.COPYING, ""
-            self._file.save(self._state)
+            state.phase, state.position, state.parts_done = Phase.COPYING, position or self._source.position, parts_done
+            self._file.save(state)
             for done in self._applying.records(records if first is None else chain((first,), records)):
                 self._report.copying(done, self._source.total_keys)
-            self._batches = self._source.changes()
-            self._known_until_ms = 0
-            self._changed = None
+                self._save_parts()
             try:
+                if position:
+                    self._source.resume(position)
+                self._batches = self._source.changes()
+                self._known_until_ms, self._changed = 0, None
                 self._take(next(self._batches))
             except PositionLost as error:
                 self._report.say(f"{error}: all keys are copied again")
-                self._state.may_have_extra = True
+                if self._choices.into_non_empty:
+                    break
+                state.may_have_extra = True
+                parts_done, position = 0, ""
                 continue
-            self._state.phase = Phase.FOLLOWING
-            self._file.save(self._state)
+            state.phase = Phase.FOLLOWING
+            self._file.save(state)
             return
         raise SourceFailed(f"{self._source.describe()} drops its changes sooner than its keys can be copied")
+
+    def _save_parts(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._saved_s > SAVE_EVERY_S:
+            # Only parts that are in the target as a whole: the one under way is not among them.
+            self._saved_s, self._state.parts_done = now_s, self._source.parts_done
+            self._file.save(self._state)
 
     # --- Following --------------------------------------------------------------------------------------------------
 

@@ -51,12 +51,12 @@ def open_source(
 
         servers: Connection | ClusterServers = ClusterServers(end.server, acknowledge="async")
     else:
-        servers = _single(end.server._replace(database=database))
+        servers = _single(end.server._replace(database=database), follow=follow)
     feed = ReplicaFeed(end.server, spool) if follow else None
     return ServerSource(servers, str(end.server._replace(database=database)), database, feed, servers.close)
 
 
-def _single(server: ServerAddress) -> Connection:
+def _single(server: ServerAddress, *, follow: bool = False) -> Connection:
     connection = Connection(server)
     info: bytes = connection.ask(b"INFO", b"server")
     fields = dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
@@ -66,6 +66,11 @@ def _single(server: ServerAddress) -> Connection:
         trouble = f"is a node of a cluster: write {str(server).replace('redis', 'cluster', 1)}"
     elif major.isdigit() and int(major) < OLDEST_REDIS:
         trouble = f"is of version {fields[b'redis_version'].decode()}; versions from {OLDEST_REDIS}.0 on are supported"
+    elif follow and b"keystead_version" in fields:
+        trouble = (
+            "is a Keystead server, which has no replicas: move its data directory, with "
+            f"--source-server {server}, or do without following by --copy"
+        )
     if trouble:
         connection.close()
         raise Unsuitable(f"{server} {trouble}")

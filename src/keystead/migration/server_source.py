@@ -30,6 +30,7 @@ class ServerSource:
         self._close = close
         self.follows = feed is not None
         self.unit = self._feed.unit
+        self.parts_done = 0
 
     def describe(self) -> str:
         """As Source."""
@@ -82,8 +83,9 @@ class ServerSource:
 
     # --- The feed ---------------------------------------------------------------------------------------------------
 
-    def snapshot(self) -> Iterator[Record]:
-        """As Feed."""
+    def snapshot(self, parts_done: int = 0) -> Iterator[Record]:
+        """As Source: always from the beginning."""
+        assert not parts_done, "the snapshot of a server has no parts"
         return self._feed.snapshot()
 
     def resume(self, position: str) -> None:

@@ -135,6 +135,13 @@ class Source(Feed, Protocol):
     follows: bool
     """Whether changes are told at all; where they are not, comparing and repairing has to do."""
 
+    parts_done: int
+    """How many parts of the snapshot were told to their end; 0 where it has none, and has to be told from its beginning
+    after an interruption."""
+
+    def snapshot(self, parts_done: int = 0) -> Iterator[Record]:
+        """As Feed, but for so many parts, which were told at some earlier time."""
+
     def describe(self) -> str:
         """As people know it: an address, a path."""
 

@@ -41,7 +41,9 @@ class State(msgspec.Struct, forbid_unknown_fields=True):
     into_non_empty: bool = False
     phase: Phase = Phase.COPYING
     position: str = ""
-    """Every change before it is in the target, if the phase is not `copying`."""
+    """Every change before it is in the target; while it is being copied: in what is copied."""
+    parts_done: int = 0
+    """So many parts of the source's snapshot are in the target, as of `position` or later."""
     may_have_extra: bool = False
     """The target may have keys that the source has not any more: of a copy that did not come to its end."""
 

@@ -1,6 +1,7 @@
 """Replies read back: what an encoded reply says, every type kept apart.
 
-For doors that tell replies in another notation. Trusts its input, which this process has encoded itself.
+For doors that tell replies in another notation, and for replies that are made of several. Trusts its input: this
+process has encoded it, or has made sure that it is whole.
 """
 
 from __future__ import annotations
@@ -27,6 +28,32 @@ class ReadReply(NamedTuple):
 def read_reply(data: bytes) -> ReadReply:
     """The first reply in *data*."""
     return _read(data, 0)[0]
+
+
+def parts_of(data: bytes) -> list[bytes]:
+    """The parts of one array, set or push, each still encoded; of a map, keys and values in turn."""
+    end = data.index(CRLF)
+    count = int(data[1:end]) * (2 if data[0] == ord("%") else 1)
+    parts = []
+    at = end + 2
+    for _ in range(count):
+        begin, at = at, _end(data, at)
+        parts.append(data[begin:at])
+    return parts
+
+
+def _end(data: bytes, at: int) -> int:
+    """Where the reply that begins at *at* ends."""
+    end = data.index(CRLF, at)
+    kind = data[at]
+    if kind in _BULKS:
+        length = int(data[at + 1 : end])
+        return end + 2 if length < 0 else end + 4 + length
+    inner = int(data[at + 1 : end]) if kind in _ARRAYS else 2 * int(data[at + 1 : end]) if kind == ord("%") else 0
+    at = end + 2
+    for _ in range(inner):
+        at = _end(data, at)
+    return at
 
 
 def _read(data: bytes, at: int) -> tuple[ReadReply, int]:
@@ -59,3 +86,12 @@ def _read_parts(kind: str, count: int, data: bytes, at: int) -> tuple[ReadReply,
         part, at = _read(data, at)
         parts.append(part)
     return ReadReply(kind, parts), at
+
+
+def each_of(data: bytes) -> list[bytes]:
+    """All replies in *data*, one behind the other, each still encoded."""
+    replies, at = [], 0
+    while at < len(data):
+        begin, at = at, _end(data, at)
+        replies.append(data[begin:at])
+    return replies

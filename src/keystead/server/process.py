@@ -102,7 +102,9 @@ def descriptors_for(settings: Settings) -> int:
 def access_of(settings: Settings, threads: Threads | None = None) -> Access:
     """The users that the settings and the ACL file have. ConfigurationError when the file makes no sense."""
     path = settings.acl_path
-    return Access(settings.requirepass, file=AclFile(path) if path is not None else None, aside=threads)
+    # A store makes its directory itself; in front of a cluster nothing else is in it.
+    file = AclFile(path, makes_directory=bool(settings.cluster)) if path is not None else None
+    return Access(settings.requirepass, file=file, aside=threads)
 
 
 def _operations_writer(settings: Settings) -> OperationsWriter:

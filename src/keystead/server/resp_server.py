@@ -140,6 +140,9 @@ class Connection(asyncio.BufferedProtocol):
             return
         if not commands:
             return
+        if self._promise is not None:
+            self._put_behind(commands)
+            return
         if len(commands) <= BATCH_COMMANDS and not self._before_login:
             batch = iter(commands)
             if self._execute(batch):
@@ -278,8 +281,9 @@ class Connection(asyncio.BufferedProtocol):
             elif not self._take_next():
                 break
         else:
-            self._stop_reading()
-            return
+            if self._promise is None or self._before_login:
+                self._stop_reading()
+            return  # else what comes next is still read, see `_put_behind`
         self._backlog = None
         if self._ended:
             self._close_when_drained()
@@ -288,6 +292,18 @@ class Connection(asyncio.BufferedProtocol):
         elif not self._reading and not self._yielding:
             self._reading = True
             self._transport.resume_reading()
+
+    def _put_behind(self, commands: list[list[bytes]] | Run) -> None:
+        """Keep them for later, behind what waits already, and read no more until that is executed.
+
+        While a reply is waited for reading goes on until something comes: in front of a cluster every reply is waited
+        for, most clients send nothing meanwhile, and to stop and begin each time costs two calls of the system. Before
+        login it stops at once, for what may be sent then depends on the reply."""
+        self._stop_reading()
+        if self._backlog is None:
+            self._backlog = _batches(commands)
+        else:
+            self._backlog += _batches(commands)
 
     def _may_execute(self) -> bool:
         return self._promise is None and not self._writing_paused and self._held_bytes < OUTPUT_PAUSE_BYTES
@@ -344,9 +360,8 @@ class Connection(asyncio.BufferedProtocol):
             self._statistics.query_buffer_disconnections += 1
         else:
             self._farewell = resp.error(f"ERR {error.message}")
-        self._stop_reading()
         self._ended = True
-        self._backlog = _batches(error.commands)
+        self._put_behind(error.commands)
         self._go_on()
 
     def _end_input(self) -> None:

@@ -56,12 +56,20 @@ def cookie_of(answer: Answer) -> dict[str, str]:
 def test_a_login_is_told_who_came_in_and_what_he_may_do(visitor: HttpConnection) -> None:
     answer = log_in(visitor)
     assert answer.status == 200
-    ada = {"user": "ada", "login_required": True, "may_write": False, "may_admin": False, "reads_all_keys": False}
+    ada = {
+        "mode": "store",
+        "user": "ada",
+        "login_required": True,
+        "may_write": False,
+        "may_admin": False,
+        "reads_all_keys": False,
+    }
     assert answer.json == ada
     assert visitor.ask("GET", SESSION, headers=cookie_of(answer)).json == ada
     master = log_in(visitor, "default", "master")
     assert master.json == dict.fromkeys(("login_required", "may_write", "may_admin", "reads_all_keys"), True) | {
-        "user": "default"
+        "mode": "store",
+        "user": "default",
     }
 
 

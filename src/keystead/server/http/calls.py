@@ -9,11 +9,12 @@ Replies are in the session's protocol (RESP3 for sessions of HTTP). Must not kno
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from keystead.errors import DiskFailure
+from keystead.resp.reading import each_of
 
 if TYPE_CHECKING:
     from keystead.execution.executor import Executor
@@ -33,6 +34,7 @@ class Calls:
         self._loop = loop
         self.executor = executor
         self.turns = turns
+        self._awaited: dict[Session, asyncio.Future[bytes]] = {}
 
     # --- for coroutines ----------------------------------------------------------------------------------------------
 
@@ -53,6 +55,16 @@ class Calls:
         reply = self.try_now(session, args)
         return reply if isinstance(reply, bytes) else await reply
 
+    async def run_each(self, session: Session, commands: Iterable[list[bytes]]) -> list[bytes]:
+        """Execute many commands, each by itself: their replies, in order, errors among them. They may not be told yet:
+        an answer that is made of them waits, as `settle` does."""
+        replies: list[bytes] = []
+        waiting = iter(commands)
+        while (stopped := self.executor.run(session, waiting, replies)) is not None:
+            if not isinstance(stopped, bytes):
+                replies += each_of(await self._resolved(session, stopped)) or [b""]
+        return replies
+
     async def settle(self, session: Session, data: T) -> T:
         """*data*, when everything that this session was shown, or has changed, is durable: for whoever executed by
         other means. To be called before anything else of the session is executed."""
@@ -61,10 +73,26 @@ class Calls:
 
     async def _when_resolved(self, session: Session) -> bytes:
         promise = session.waiting_for
+        if promise is None:  # the disk has failed
+            await self._loop.create_future()
+            raise AssertionError("nothing is told any more")
+        return await self.settle(session, await self._resolved(session, promise))
+
+    async def _resolved(self, session: Session, promise: Promise) -> bytes:
+        """The reply, once there is one. Whoever waits is cancelled when the client is gone: then none comes."""
         resolved: asyncio.Future[bytes] = self._loop.create_future()
-        if promise is not None:  # else the disk has failed
-            promise.add_done(partial(_resolved, partial(_set_result, resolved)))
-        return await self.settle(session, await resolved)
+        promise.add_done(partial(_told, partial(_set_result, resolved)))
+        self._awaited[session] = resolved
+        try:
+            return await resolved
+        finally:
+            del self._awaited[session]
+
+    def forget(self, session: Session) -> None:
+        """The client is gone: nobody waits for its replies any more."""
+        awaited = self._awaited.get(session)
+        if awaited is not None:
+            awaited.cancel()
 
     # --- for callbacks -----------------------------------------------------------------------------------------------
 
@@ -84,7 +112,7 @@ class Calls:
         if type(reply) is bytes:
             executed(reply)
         else:
-            cast("Promise", reply).add_done(partial(_resolved, executed_later or executed))
+            cast("Promise", reply).add_done(partial(_told, executed_later or executed))
 
     def hold(self, session: Session, waiter: Waiter) -> bool:
         """Whether an answer to this session must wait until what it depends on is durable. If so, `waiter.released`
@@ -98,7 +126,7 @@ class Calls:
         return turn != 0
 
 
-def _resolved(executed: Executed, promise: Promise) -> None:
+def _told(executed: Executed, promise: Promise) -> None:
     if promise.reply is not None:
         executed(promise.reply)
 

@@ -6,7 +6,7 @@ which they are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -23,9 +23,11 @@ from keystead.server.http.routes import Endpoint, Route
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from keystead.execution.session import Session
     from keystead.server.http.requests import Request
     from keystead.server.http.responses import Response
+
+
+DATABASES: Final = 16
 
 
 class Call(msgspec.Struct, forbid_unknown_fields=True):
@@ -51,7 +53,7 @@ def post_command(request: Request) -> Response | None:
     notation = NOTATIONS.get(parameters.get("reply", "json"))
     if notation is None:
         raise Problem(400, f"The parameter 'reply' is one of: {', '.join(NOTATIONS)}.")
-    args = bodies.decoded(request, lambda body: _command(request.session, body))
+    args = bodies.decoded(request, lambda body: _command(request, body))
     check_command(args)
 
     def respond(replies: list[bytes]) -> Response:
@@ -63,15 +65,14 @@ def post_command(request: Request) -> Response | None:
     return None
 
 
-def _command(session: Session, body: bytes) -> list[bytes]:
+def _command(request: Request, body: bytes) -> list[bytes]:
     if body.lstrip()[:1] == b"[":
         return bodies.command_of(_decode_array(body))
     call = _decode_object(body)
     if call.db is not None:
-        databases = session.engine.databases
-        if not 0 <= call.db < len(databases):
-            raise ValueError(f"there are databases 0 to {len(databases) - 1}")
-        session.db = databases[call.db]
+        if not 0 <= call.db < DATABASES:
+            raise ValueError(f"there are databases 0 to {DATABASES - 1}")
+        request.connection.server.behind.choose_database(request, call.db)
     return bodies.command_of(call.command)
 
 

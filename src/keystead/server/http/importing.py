@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from keystead.errors import DiskFailure
@@ -33,7 +33,9 @@ PAUSE_S: Final = 0.001
 EXISTING: Final = ("replace", "keep")
 
 
-class _Record(NamedTuple):
+class Record(NamedTuple):
+    """What one line says."""
+
     db: int
     key: bytes
     value: bytes
@@ -41,7 +43,7 @@ class _Record(NamedTuple):
     """0: none."""
 
 
-class _Counts:
+class Counts:
     """What has become of the lines."""
 
     def __init__(self) -> None:
@@ -50,51 +52,60 @@ class _Counts:
         self.expired = 0
 
     def members(self) -> dict[str, object]:
+        """Of the answer."""
         return dict(vars(self))
 
 
 async def import_lines(request: Request) -> Response:
     """Import what the body says."""
+    db, keep = checked_parameters(request)
+    await check(request)
+    counts = Counts()
+    for batch in batches(records(request.body, db)):
+        await _apply(request, batch, counts, keep=keep)
+    return bodies.answer(counts.members())
+
+
+def checked_parameters(request: Request) -> tuple[int | None, bool]:
+    """The database that all lines are for, if one is given, and whether keys that exist are kept. Problem when that
+    makes no sense, the body is too long, or the user may write nothing."""
     parameters = request.parameters(("db", "existing"))
     existing = parameters.get("existing", "replace")
     if existing not in EXISTING:
         raise Problem(400, f"The parameter 'existing' is one of: {', '.join(EXISTING)}.")
     if len(request.body) > bodies.LONGEST_BYTES:
         raise Problem(413, f"An import may have {bodies.LONGEST_BYTES} bytes: send more in several, of whole lines.")
-    db = request.session.db.number if "db" in parameters else None
     if not request.session.user.permissions.may_write:
         refusal = request.session.executor.may(request.session.user, [b"SET", b"", b""])
         raise problem_of_redis_error(refusal or "NOPERM this user has no permissions to change keys")
-    await _check(request)
-    counts = _Counts()
-    for batch in _batches(_records(request.body, db)):
-        await _apply(request, batch, counts, keep=existing == "keep")
-    return bodies.answer(counts.members())
+    return request.session.db.number if "db" in parameters else None, existing == "keep"
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-async def _check(request: Request) -> None:
-    """Problem for the first line that is wrong."""
+async def check(request: Request, refuse: Callable[[Record], None] | None = None) -> None:
+    """Problem for the first line that is wrong, or that *refuse* raises a ValueError for."""
     until_s = time.perf_counter() + SLICE_S
     for number, line in enumerate(_lines(request.body), 1):
         if line.strip():
             try:
-                key = _Record(*from_line(line)).key
+                record = Record(*from_line(line))
+                if refuse is not None:
+                    refuse(record)
             except ValueError as error:
                 raise Problem(400, f"Line {number}: {error}. Nothing was imported.", members={"line": number}) from None
-            _check_that_it_may_be_set(request, key, number)
+            _check_that_it_may_be_set(request, record.key, number)
         if time.perf_counter() >= until_s:
             await asyncio.sleep(PAUSE_S)
             until_s = time.perf_counter() + SLICE_S
 
 
-def _records(body: bytes, db: int | None) -> Iterator[_Record]:
+def records(body: bytes, db: int | None) -> Iterator[Record]:
     """What the lines say; in database *db*, if given."""
     for line in _lines(body):
         if line.strip():
-            record = _Record(*from_line(line))
+            record = Record(*from_line(line))
             yield record if db is None else record._replace(db=db)
 
 
@@ -122,10 +133,11 @@ def _check_that_it_may_be_set(request: Request, key: bytes, number: int) -> None
 # --- applying --------------------------------------------------------------------------------------------------------
 
 
-def _batches(records: Iterable[_Record]) -> Iterator[list[_Record]]:
-    batch: list[_Record] = []
+def batches(lines: Iterable[Record]) -> Iterator[list[Record]]:
+    """Slices of bounded size, each of one database."""
+    batch: list[Record] = []
     size = 0
-    for record in records:
+    for record in lines:
         if batch and (len(batch) == BATCH_KEYS or size > BATCH_BYTES or record.db != batch[0].db):
             yield batch
             batch, size = [], 0
@@ -135,14 +147,14 @@ def _batches(records: Iterable[_Record]) -> Iterator[list[_Record]]:
         yield batch
 
 
-async def _apply(request: Request, records: list[_Record], counts: _Counts, *, keep: bool) -> None:
+async def _apply(request: Request, records: list[Record], counts: Counts, *, keep: bool) -> None:
     """One transaction; it is on disk when this returns. Problem, with the counts so far, when it cannot be."""
     session = request.session
     request.connection.check_that_it_is_wanted()
     session.db = session.engine.databases[records[0].db]
     now_ms = session.engine.clock.refresh()
     live = [record for record in records if not 0 < record.expires_at_ms <= now_ms]
-    batch = Batch(session, [Step(_command(record, keep=keep)) for record in live])
+    batch = Batch(session, [Step(command_of(record, keep=keep)) for record in live])
     try:
         promise = batch.start()
     except DiskFailure as failure:
@@ -163,7 +175,8 @@ async def _apply(request: Request, records: list[_Record], counts: _Counts, *, k
     counts.expired += len(records) - len(live)
 
 
-def _command(record: _Record, *, keep: bool) -> list[bytes]:
+def command_of(record: Record, *, keep: bool) -> list[bytes]:
+    """The command that imports it; *keep*: unless the key exists."""
     command = [b"SET", record.key, record.value]
     if record.expires_at_ms:
         command += [b"PXAT", b"%d" % record.expires_at_ms]

@@ -58,7 +58,7 @@ def get(request: Request) -> None:
 
     def got(reply: bytes) -> None:
         if reply[:1] != b"$":
-            raise _failure(reply) or _missing()
+            raise failure_of(reply) or missing()
         # The value itself rather than the copy in the reply: the same view, and nothing was executed in between.
         value, expires_at_ms = request.session.db.keyspace.read_with_expiry(key, request.session)
         body = value if type(value) is bytes else bytes(text(value))
@@ -68,7 +68,7 @@ def get(request: Request) -> None:
             left_ms = max(1, expires_at_ms - request.session.engine.clock.now_ms)
             shown += ((TTL_HEADER, b"%d.%03d" % divmod(left_ms, 1000)),)
         if if_match is not None and not if_match.has(tag[1:-1]):
-            raise _precondition_failed()
+            raise precondition_failed()
         if if_none_match is not None and if_none_match.has(tag[1:-1]):
             request.answer(Response(304, headers=shown))
         else:
@@ -84,11 +84,11 @@ def _get_at(request: Request, key: bytes, at: str) -> None:
 
     def got(reply: bytes) -> None:
         if reply[:1] != b"$":
-            raise _failure(reply) or Problem(404, "There was no such key in this database then.")
+            raise failure_of(reply) or Problem(404, "There was no such key in this database then.")
         body = reply[reply.index(b"\n") + 1 : -2]
         tag = etag_of(body)
         if wanted is not None and not wanted.has(tag[1:-1]):
-            raise _precondition_failed()
+            raise precondition_failed()
         shown: HeaderLines = ((b"ETag", tag),)
         if known is not None and known.has(tag[1:-1]):
             request.answer(Response(304, headers=shown))
@@ -104,9 +104,8 @@ def put(request: Request) -> None:
     key = request.key_after(PREFIX, parameters)
     value = request.body
     if not value:
-        _check_meant_empty(parameters)
-    if b"content-encoding" in request.headers and request.headers[b"content-encoding"].lower() != b"identity":
-        raise Problem(415, "The body is stored as it is: send it without a Content-Encoding.")
+        check_meant_empty(parameters)
+    check_not_encoded(request)
     keyspace = request.session.db.keyspace
     existed = keyspace.get(key) is not None
     # Nothing comes between that look and the command, unless CLIENT PAUSE makes it wait; then 204 says what is known.
@@ -114,13 +113,13 @@ def put(request: Request) -> None:
 
     def done(reply: bytes) -> None:
         if reply[:1] != b"+":
-            raise _failure(reply) or _precondition_failed()
+            raise failure_of(reply) or precondition_failed()
         created = at_once and not existed
         request.answer(Response(201 if created else 204, headers=((b"ETag", etag_of(value)),)))
 
     args = [b"SET", key, value]
     if parameters:
-        args += _lifetime(parameters)
+        args += lifetime_of(parameters)
     if b"if-match" in request.headers or b"if-none-match" in request.headers:
         args += _set_condition(request, keyspace, key)
     request.start(args, done)
@@ -138,35 +137,46 @@ def delete(request: Request) -> None:
         if reply == DELETED:
             request.answer(Response(204))
         else:
-            raise _failure(reply) or (_precondition_failed() if existed and at_once else _missing())
+            raise failure_of(reply) or (precondition_failed() if existed and at_once else missing())
 
     request.start(_delete_command(request, keyspace, key), done)
     at_once = False
 
 
-def _failure(reply: bytes) -> Problem | None:
+def failure_of(reply: bytes) -> Problem | None:
+    """The problem that the reply tells of; None when it is no error."""
     return problem_of_redis_error(reply.decode("utf-8", "replace")) if reply[:1] == b"-" else None
 
 
-def _missing() -> Problem:
+def missing() -> Problem:
+    """404."""
     return Problem(404, "There is no such key in this database.")
 
 
-def _precondition_failed() -> Problem:
+def precondition_failed() -> Problem:
+    """412."""
     return Problem(412, "The value is not, or no longer, what If-Match or If-None-Match asks for; nothing was changed.")
 
 
 # --- what was asked --------------------------------------------------------------------------------------------------
 
 
-def _check_meant_empty(parameters: dict[str, str]) -> None:
+def check_meant_empty(parameters: dict[str, str]) -> None:
+    """Problem for a body that was forgotten."""
     if parameters.get("empty") != "true":
         raise Problem(
             400, "The request has no body, so there is no value. To store the empty value on purpose, add ?empty=true."
         )
 
 
-def _lifetime(parameters: dict[str, str]) -> list[bytes]:
+def check_not_encoded(request: Request) -> None:
+    """Problem for a body that is not the value itself."""
+    if b"content-encoding" in request.headers and request.headers[b"content-encoding"].lower() != b"identity":
+        raise Problem(415, "The body is stored as it is: send it without a Content-Encoding.")
+
+
+def lifetime_of(parameters: dict[str, str]) -> list[bytes]:
+    """What ?ttl= says, as arguments of SET."""
     if parameters.get("ttl") == "keep":
         return [b"KEEPTTL"]
     ttl_ms = ttl_ms_of(parameters, or_else="; or 'keep' for what is left")
@@ -185,7 +195,8 @@ def ttl_ms_of(parameters: dict[str, str], *, or_else: str = "") -> int | None:
     return ttl_ms
 
 
-def _conditions(request: Request) -> tuple[Tags | None, Tags | None]:
+def conditions_of(request: Request) -> tuple[Tags | None, Tags | None]:
+    """If-Match and If-None-Match of a change; it takes one of them at most."""
     headers = request.headers
     if b"if-match" not in headers and b"if-none-match" not in headers:
         return None, None
@@ -197,23 +208,23 @@ def _conditions(request: Request) -> tuple[Tags | None, Tags | None]:
 
 
 def _set_condition(request: Request, keyspace: Keyspace, key: bytes) -> list[bytes]:
-    if_match, if_none_match = _conditions(request)
+    if_match, if_none_match = conditions_of(request)
     if if_match is not None:
         return [b"XX"] if if_match.any else [b"IFDEQ", _meant(if_match, keyspace, key)]
     if if_none_match is not None:
-        return [b"NX"] if if_none_match.any else _if_none_of(if_none_match)
+        return [b"NX"] if if_none_match.any else if_none_of(if_none_match)
     return []
 
 
 def _delete_command(request: Request, keyspace: Keyspace, key: bytes) -> list[bytes]:
-    if_match, if_none_match = _conditions(request)
+    if_match, if_none_match = conditions_of(request)
     if if_match is not None and not if_match.any:
         return [b"DELEX", key, b"IFDEQ", _meant(if_match, keyspace, key)]
     if if_none_match is None:
         return [b"DEL", key]
     if if_none_match.any:
         raise Problem(400, "A DELETE only if nothing exists makes no sense; leave If-None-Match out.")
-    condition = _if_none_of(if_none_match)
+    condition = if_none_of(if_none_match)
     return [b"DELEX", key, *condition] if condition else [b"DEL", key]
 
 
@@ -230,7 +241,7 @@ def _meant(tags: Tags, keyspace: Keyspace, key: bytes) -> bytes:
     return tags.digests[0] if tags.digests else NO_DIGEST
 
 
-def _if_none_of(tags: Tags) -> list[bytes]:
+def if_none_of(tags: Tags) -> list[bytes]:
     if len(tags.digests) > 1:
         raise Problem(400, "If-None-Match of a change takes one entity tag, or *.")
     return [b"IFDNE", tags.digests[0]] if tags.digests else []

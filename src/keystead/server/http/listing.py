@@ -50,7 +50,7 @@ def list_keys(request: Request) -> Response | None:
     parameters = request.raw_parameters(PARAMETERS)
     if "at" in parameters:
         limit = whole_number(parameters, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
-        list_keys_at(request, parameters, _included(parameters), limit)
+        list_keys_at(request, parameters, included(parameters), limit)
         return None
     session = request.session
     refusal = session.executor.may(session.user, [b"SCAN", b"0"])
@@ -73,7 +73,7 @@ def list_keys(request: Request) -> Response | None:
 def _page(request: Request, index: KeyIndex, parameters: dict[str, bytes]) -> _Page:
     prefix, after = parameters.get("prefix", b""), parameters.get("after")
     limit = whole_number(parameters, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
-    page = _Page(request, _included(parameters), limit)
+    page = _Page(request, included(parameters), limit)
     if "offset" in parameters:
         if after is not None or "delimiter" in parameters:
             raise Problem(400, "A page that begins at 'offset' has neither 'after' nor 'delimiter'.")
@@ -200,7 +200,8 @@ def _walk(index: KeyIndex, prefix: bytes, after: bytes | None) -> Iterator[bytes
         after = keys[-1]
 
 
-def _included(parameters: Mapping[str, bytes]) -> list[str]:
+def included(parameters: Mapping[str, bytes]) -> list[str]:
+    """What ?include= names, each once. Problem for what cannot be shown."""
     if "include" not in parameters:
         return []
     wanted = parameters["include"].decode("utf-8", "replace").split(",")

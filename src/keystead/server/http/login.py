@@ -80,10 +80,12 @@ def log_out(request: Request) -> Response:
 
 def _told(request: Request, user: User | None) -> Response:
     permissions = user.permissions if user is not None else None
+    server = request.connection.server
     return bodies.answer(
         {
+            "mode": server.behind.mode,
             "user": user.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if user else None,
-            "login_required": request.connection.server.executor.access.requires_password,
+            "login_required": server.executor.access.requires_password,
             "may_write": permissions is not None and permissions.may_write,
             "may_admin": permissions is not None and permissions.may_administer,
             "reads_all_keys": permissions is not None and permissions.may_read_all,

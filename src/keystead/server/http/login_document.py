@@ -8,6 +8,7 @@ from keystead.server.http.schemas import FAILURES, content, object_of, problem
 
 _BOOL = {"type": "boolean"}
 _WHO = object_of(
+    mode={"enum": ["store", "cluster"], "description": "What is behind this server, for pages that show it."},
     user={"type": ["string", "null"], "description": "Null: nobody is logged in, and somebody must be."},
     login_required=_BOOL | {"description": "Whether those who have not logged in may do nothing."},
     may_write=_BOOL | {"description": "Whether there are commands and keys by which this user may change data."},
@@ -15,6 +16,7 @@ _WHO = object_of(
     reads_all_keys=_BOOL,
 )
 _EXAMPLE = {
+    "mode": "store",
     "user": "default",
     "login_required": False,
     "may_write": True,

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from email.utils import formatdate
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from keystead.server.clients import DENIED
 from keystead.server.http import cookies
@@ -64,10 +64,15 @@ class Readiness(NamedTuple):
 
 
 READY: Final = Readiness("", "")
+Mode: TypeAlias = Literal["store", "cluster"]
 
 
 class Behind(Protocol):
     """What is behind the doors: a store or a cluster. Routes of one kind find more in it (`store_of`, `cluster_of`)."""
+
+    @property
+    def mode(self) -> Mode:
+        """Which of them."""
 
     @property
     def samples(self) -> AnySamples:
@@ -210,6 +215,7 @@ class HttpServer:
             if not self._by_address[connection.host]:
                 del self._by_address[connection.host]
             if hasattr(connection, "session"):
+                self.calls.forget(connection.session)
                 self.executor.close_session(connection.session)
 
     def enforce_deadlines(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from keystead.server.feed import Feed
 from keystead.server.http import transactions
 from keystead.server.http.problems import Problem
-from keystead.server.http.server import READY, Readiness
+from keystead.server.http.server import READY, Mode, Readiness
 from keystead.server.samples import Samples
 from keystead.server.verification import Verification
 
@@ -41,6 +41,8 @@ class Recovery(NamedTuple):
 
 class Store:
     """Implements `Behind`."""
+
+    mode: Mode = "store"
 
     def __init__(
         self,

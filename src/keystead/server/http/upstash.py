@@ -26,7 +26,7 @@ from keystead.server.http import upstash_document as document
 from keystead.server.http.commands import check_command, writes
 from keystead.server.http.idempotency import HEADER
 from keystead.server.http.notation import shown, to_base64
-from keystead.server.http.problems import Problem
+from keystead.server.http.problems import Problem, problem_of_redis_error
 from keystead.server.http.requests import percent_decoded
 from keystead.server.http.responses import Response
 from keystead.server.http.routes import Dialect, Endpoint, Handler, Route
@@ -40,7 +40,7 @@ MOST_COMMANDS = 1000
 SLICE_COMMANDS = 100
 """Commands of a pipeline that are executed in one turn of the loop."""
 
-STATUSES = frozenset((401, 403, 405, 413, 421, 422, 429, 503))
+STATUSES = frozenset((401, 403, 405, 413, 421, 422, 429, 501, 503, 504))
 """Every other failure is 400."""
 OCTETS = b"application/octet-stream"
 
@@ -93,7 +93,7 @@ class Form(NamedTuple):
     def one(self, reply: bytes) -> Response:
         """The answer to one command."""
         read = _read(reply)
-        status = 400 if read.kind == "-" else 200
+        status = _status_of(shown(read.value)) if read.kind == "-" else 200
         if self.in_resp2:
             return Response(status, resp.encode2(flat(read)), OCTETS)
         return bodies.answer(self._told(read), status)
@@ -120,6 +120,12 @@ class Form(NamedTuple):
         if isinstance(value, bytes):
             return to_base64(value) if self.in_base64 else shown(value)
         return value
+
+
+def _status_of(error: str) -> int:
+    """400; what is wrong with a cluster is told as it is elsewhere, for it says what may be sent again."""
+    problem = problem_of_redis_error(error)
+    return problem.status if problem.has_kind else 400
 
 
 def _read(reply: bytes) -> ReadReply:
@@ -186,30 +192,29 @@ def post_pipeline(request: Request) -> Response | Awaitable[Response] | None:
 
 
 async def _pipelined(request: Request, commands: list[list[bytes]], form: Form) -> Response:
-    replies = []
-    for number, args in enumerate(commands, 1):
-        replies.append(await _reply(request, args))
-        if number % SLICE_COMMANDS == 0:
+    replies: list[bytes] = []
+    for begin in range(0, len(commands), SLICE_COMMANDS):
+        if begin:
             await asyncio.sleep(0)
+        replies += await _replies(request, commands[begin : begin + SLICE_COMMANDS])
     return form.all(replies)
 
 
-async def _reply(request: Request, args: list[bytes]) -> bytes:
+async def _replies(request: Request, commands: list[list[bytes]]) -> list[bytes]:
     """Executed, not durable yet: the answer as a whole waits for that."""
+    refusals = [_refusal(args) for args in commands]
+    accepted = [args for args, refusal in zip(commands, refusals, strict=True) if refusal is None]
+    executed = iter(await request.calls.run_each(request.session, accepted))
+    return [next(executed) if refusal is None else refusal for refusal in refusals]
+
+
+def _refusal(args: list[bytes]) -> bytes | None:
+    """The reply to what cannot be executed here."""
     try:
         check_command(args, INSTEAD)
     except Problem as problem:
         return resp.error(problem.redis_error or problem.detail)
-    found: list[bytes] = []
-    arrived = asyncio.Event()
-
-    def executed(reply: bytes) -> None:
-        found.append(reply)
-        arrived.set()
-
-    request.start(args, executed)
-    await arrived.wait()
-    return found[0]
+    return None
 
 
 def post_transaction(request: Request) -> Response | None:
@@ -242,11 +247,10 @@ def _endpoints(handler: Handler, *methods: bytes) -> dict[bytes, Endpoint]:
     return dict.fromkeys(methods, Endpoint(handler, changes_data=True, dialect=DIALECT))
 
 
-ROUTES = [
-    Route(b"/", {**_endpoints(post_command, b"POST"), **console.PAGE}, document.COMMAND),
-    Route(b"/pipeline", _endpoints(post_pipeline, b"POST"), document.PIPELINE),
-    Route(b"/multi-exec", _endpoints(post_transaction, b"POST"), document.TRANSACTION),
-]
+COMMAND = Route(b"/", {**_endpoints(post_command, b"POST"), **console.PAGE}, document.COMMAND)
+PIPELINE = Route(b"/pipeline", _endpoints(post_pipeline, b"POST"), document.PIPELINE)
+TRANSACTION = Route(b"/multi-exec", _endpoints(post_transaction, b"POST"), document.TRANSACTION)
+ROUTES = [COMMAND, PIPELINE, TRANSACTION]
 BY_COMMAND = Route(
     b"/", _endpoints(command_in_path, b"GET", b"HEAD", b"POST", b"PUT"), document.BY_COMMAND, "/{command}/{arguments}"
 )

@@ -25,7 +25,8 @@ _HEADERS = [
 ]
 
 
-def _error(description: str) -> dict[str, Any]:
+def error(description: str) -> dict[str, Any]:
+    """An answer that tells what went wrong."""
     return {
         "description": description,
         "content": content(object_of(error={"type": "string"}), {"error": "ERR unknown command"}),
@@ -33,13 +34,13 @@ def _error(description: str) -> dict[str, Any]:
 
 
 _FAILURES = {
-    "400": _error("The command is wrong, or failed."),
-    "401": _error("Nobody, or nobody known, is logged in."),
-    "403": _error("A page of this site may not do that."),
-    "413": _error("The body is too long."),
-    "422": _error("This Idempotency-Key came with another request before."),
-    "429": _error("Too many logins from this address have failed."),
-    "503": _error("Not now; `Retry-After` says when."),
+    "400": error("The command is wrong, or failed."),
+    "401": error("Nobody, or nobody known, is logged in."),
+    "403": error("A page of this site may not do that."),
+    "413": error("The body is too long."),
+    "422": error("This Idempotency-Key came with another request before."),
+    "429": error("Too many logins from this address have failed."),
+    "503": error("Not now; `Retry-After` says when."),
 }
 
 
