@@ -214,27 +214,6 @@ def info(connection: SocketConnection, field: str) -> int:
     return int(next(line.partition(":")[2] for line in lines if line.startswith(f"{field}:")))
 
 
-def test_a_reader_that_takes_its_time_is_not_cut_off(source: Server, target: Server) -> None:
-    connection = source.connect()
-    connection.call("DEBUG", "POPULATE", 100, "many", 10_000)
-    connection.call("CONFIG", "SET", "client-output-buffer-limit", "replica 2mb 1mb 1")
-    syncs = [info(connection, name) for name in ("sync_full", "sync_partial_ok")]
-    with mirror_of(source, target) as mirror:
-        records = mirror.feed.snapshot()
-        count = len([next(records)])
-        for number in range(300):  # ten times what the source keeps for a replica
-            connection.call("SET", f"key:{number}", "x" * 100_000)
-        assert count + len(list(records)) == 100
-        deadline = time.monotonic() + 60
-        applied = 0
-        while applied < 300:
-            assert time.monotonic() < deadline
-            applied += len(mirror.step().changes)
-    assert [info(connection, name) for name in ("sync_full", "sync_partial_ok")] == [syncs[0] + 1, syncs[1]]
-    connection.call("CONFIG", "SET", "client-output-buffer-limit", "replica 256mb 64mb 60")
-    connection.close()
-
-
 def test_another_run_goes_on_where_the_first_one_ended(source: Server, target: Server) -> None:
     connection = source.connect()
     connection.call("SELECT", 5)

@@ -65,8 +65,6 @@ class Receiver:
         self.applied = answer.offset
         """Set by whoever reads: where everything before has been applied."""
         self._acknowledge_now = False
-        self.full = answer.full
-        """It begins with a snapshot; `offset` is its place."""
         self._thread = threading.Thread(target=self._run, args=(answer,), name="replica", daemon=True)
         self._thread.start()
 
@@ -165,8 +163,10 @@ class Receiver:
                     heard_s = now_s
                 elif now_s - heard_s > SILENCE_S:
                     raise TimeoutError(f"no word for {SILENCE_S:.0f} s")
-                # At once at first: a primary that sent its snapshot without a file waits for this to go on.
-                if self._acknowledge_now or now_s - acknowledged_s > ACK_EVERY_S:
+                # A primary that sent its snapshot without a file keeps the stream back until it is told something, and
+                # does not hear what comes before it has noticed that all was sent: so again and again at first.
+                every_s = ACK_EVERY_S if self._stream_began else LOOK_EVERY_S
+                if self._acknowledge_now or now_s - acknowledged_s > every_s:
                     self._acknowledge_now, acknowledged_s = False, now_s
                     _acknowledge(connection, self.applied)
                 data = received(connection)
