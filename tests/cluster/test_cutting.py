@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keystead.cluster.cutting import MalformedReply, ReplyCutter
@@ -45,6 +45,7 @@ def test_many_of_one_kind_are_parted(reply: bytes) -> None:
     assert ReplyCutter().cut(reply * 50) == [reply] * 50
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([*REPLIES, PUSH]), max_size=8), st.lists(st.integers(1, 60), min_size=1, max_size=20))
 def test_the_chunks_do_not_matter(replies: list[bytes], sizes: list[int]) -> None:
     cutter, stream, told = ReplyCutter(), b"".join(replies), []

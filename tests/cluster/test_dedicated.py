@@ -185,3 +185,17 @@ async def test_a_connection_that_is_just_being_given_back_is_closed_with_the_cli
         await until(lambda: names(cluster.nodes[0]) == [["WATCH", "UNWATCH"]])
         await client.close()
         await until(lambda: not cluster.nodes[0].is_connected)
+
+
+@in_loop
+async def test_a_transaction_that_is_refused_for_the_moment_has_lost_its_watch() -> None:
+    """EXEC, even refused, is the end of a watch: sent again it would go through unwatched."""
+    async with FakeCluster(1) as cluster, client_of([cluster.nodes[0].address]) as client:
+        node = cluster.nodes[0]
+        queues(node)
+        node.on("EXEC", b"-CLUSTERDOWN not now\r\n", b"*1\r\n+OK\r\n")
+        mine = client.dedicate(0, 2)
+        await on(mine, "WATCH", "k")
+        assert await exec_on(mine, ("SET", "k", "1")) == b"*-1\r\n"
+        assert [words[0] for words in node.heard].count(b"EXEC") == 1
+        assert await exec_on(mine, ("SET", "k", "1")) == b"*1\r\n+OK\r\n"  # it watches nothing any more

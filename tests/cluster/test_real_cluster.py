@@ -85,6 +85,21 @@ async def test_a_slot_moves_while_it_is_used_and_nobody_notices(own: Cluster) ->
         await until(lambda: client.topology.node_of(SLOT).port == to.port)
 
 
+@pytest.mark.parametrize("endpoint", ["ip", "hostname", "unknown-endpoint"])
+@in_loop
+async def test_a_moved_slot_is_found_however_its_node_is_named(own: Cluster, endpoint: str) -> None:
+    for node in own.nodes:
+        node.call(
+            "CONFIG", "SET", "cluster-announce-hostname", "localhost", "cluster-preferred-endpoint-type", endpoint
+        )
+    to = next(node for node in own.primaries() if node is not own.primary_of(SLOT))
+    async with client_of(own.addresses[:1]) as client:
+        await until(lambda: {node.alias for node in client.topology.nodes.values()} == {"localhost"})
+        own.move_slots([SLOT], to)  # this loop stands still meanwhile, so the client cannot have heard of it
+        assert await call(client, "SET", TAG, "1") == b"+OK\r\n"
+        assert to.call("GET", TAG) == b"1"
+
+
 @in_loop
 async def test_a_command_that_no_node_can_answer_in_time_was_not_executed(own: Cluster) -> None:
     to = next(node for node in own.primaries() if node is not own.primary_of(SLOT))

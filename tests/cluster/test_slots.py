@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keystead.cluster import slot_of
@@ -40,6 +40,7 @@ def test_braces_with_nothing_between_or_without_an_end_are_like_other_characters
     assert tagged.isdisjoint({slot_of(b"bar"), slot_of(b""), slot_of(b"foo")})
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("{}ab").map(str.encode), min_size=1, max_size=20))
 def test_a_real_node_says_the_same(cluster: Cluster, keys: list[bytes]) -> None:
     said = cluster.nodes[0].call_each([("CLUSTER", "KEYSLOT", key) for key in keys])

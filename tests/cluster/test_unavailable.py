@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from calling import call, client_of, in_loop, until
-from fake_nodes import FakeCluster
+from fake_nodes import HELLO, FakeCluster
 
 from clusters import make_certificates, running_cluster
 from keystead.cluster import ClusterClient, Options, slot_of
@@ -70,6 +70,9 @@ async def test_a_node_that_says_nothing_is_told() -> None:
     async with FakeCluster(1) as cluster:
         cluster.nodes[0].on("HELLO", None)
         assert "did not answer within 1 s" in await refusal([cluster.nodes[0].address])
+        cluster.nodes[0].on("HELLO", HELLO)
+        cluster.nodes[0].on("CLUSTER", None)
+        assert "no answer within 0.5 s" in await refusal([cluster.nodes[0].address], timeout_s=0.5)
 
 
 @in_loop

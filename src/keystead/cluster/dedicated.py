@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from keystead.cluster.groups import GroupLink
 from keystead.cluster.links import Link, command
-from keystead.cluster.redirects import ASK, LATER, read_outcome
+from keystead.cluster.redirects import ASK, read_outcome
 from keystead.cluster.request import Request, cluster_down, unknown_outcome
 
 if TYPE_CHECKING:
@@ -98,16 +98,11 @@ class Dedicated:
             return
         self._under_way = None
         self._pool.on_trouble()
-        was_bound = self._bound
-        self._leave()
-        if was_bound and request.replies > 1:  # EXEC, even refused, is the end of the watch
-            self._broken = False
-            request.tell(told if told.startswith(b"-TRYAGAIN") else _UNDONE[self._protocol])
-        else:
-            self._queue.appendleft(request)
-            self._address, self._asks = redirect.address, redirect.kind == ASK
-            if redirect.kind == LATER or redirect.address is None:
-                self._pause(told[1:].decode(errors="replace").strip())
+        self._leave()  # an EXEC that was refused has ended the watch, too: the next one finds it broken
+        self._queue.appendleft(request)
+        self._address, self._asks = redirect.address, redirect.kind == ASK
+        if redirect.address is None:
+            self._pause(told[1:].decode(errors="replace").strip())
         self._go_on()
 
     def lost(self, link: Link, sent: Sequence[Request], unsent: Sequence[Request]) -> None:

@@ -61,6 +61,11 @@ class Router:
         deadline = self._loop.time() + self._timeout_s
         for request in requests:
             request.deadline = deadline
+        if len(requests) == 1 and isinstance(slot := requests[0].target, int):  # as most are: nothing to sort
+            links = self._routes[protocol][slot]
+            if links is not None:
+                links.send(requests)
+                return
         self._dispatch(requests, protocol)
 
     def adopt(self, topology: Topology) -> None:

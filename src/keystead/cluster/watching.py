@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,8 @@ from keystead.errors import ClusterUnavailable, CommandError
 
 if TYPE_CHECKING:
     from keystead.cluster.options import Options
+
+log = logging.getLogger("keystead.cluster")
 
 INTERVAL_S: Final = 1.0
 TROUBLED_INTERVAL_S: Final = 0.1
@@ -58,10 +61,9 @@ class Watch:
 
     async def start(self) -> None:
         """Read the topology and keep it up to date. ClusterUnavailable, with what each address says."""
-        answers = await asyncio.gather(*(self._view(seed) for seed in self._seeds), return_exceptions=True)
-        views = [answer for answer in answers if not isinstance(answer, BaseException)]
+        views, failures = await self._views(self._seeds, self._options.timeout_s)
         if not views:
-            raise ClusterUnavailable("; ".join(dict.fromkeys(map(str, answers))))
+            raise ClusterUnavailable(failures)
         self._adopt(views)
         if not self.status.ready and self.topology.uncovered():
             raise ClusterUnavailable(f"the cluster cannot serve all keys: {self.status.detail}")
@@ -90,22 +92,28 @@ class Watch:
                     await self._wake.wait()
                 await asyncio.sleep(LEAST_INTERVAL_S)  # much trouble at once is one
             self._wake.clear()
-            await self._look()
+            try:
+                await self._look()
+            except Exception:  # the next look may go well; without one nothing would ever heal
+                log.exception("the cluster's nodes could not be looked at")
 
     async def _look(self) -> None:
         """Ask a few nodes, and take over what they say."""
         for link in self._links.values():
             link.cut_if_silent()
-        asked = [self._loop.create_task(self._view(address)) for address in self._whom_to_ask()]
-        done, late = await asyncio.wait(asked, timeout=_ANSWER_S)
-        for task in late:
-            task.cancel()
-        views = [task.result() for task in done if task.exception() is None]
+        views, failures = await self._views(self._whom_to_ask(), _ANSWER_S)
         if views:
             self._adopt(views)
         else:
-            failures = sorted(str(task.exception()) for task in done)
-            self._set_status(down("; ".join(failures) or f"no node answers within {_ANSWER_S:g} s"))
+            self._set_status(down(failures))
+
+    async def _views(self, addresses: Sequence[Address], within_s: float) -> tuple[list[list[Node]], str]:
+        """What the nodes at *addresses* see, of those that answer; and why the others do not."""
+        answers = await asyncio.gather(
+            *(self._view(address, within_s) for address in addresses), return_exceptions=True
+        )
+        views = [answer for answer in answers if not isinstance(answer, BaseException)]
+        return views, "; ".join(dict.fromkeys(str(answer) for answer in answers if isinstance(answer, BaseException)))
 
     def _whom_to_ask(self) -> list[Address]:
         """Some at a time, everybody in turn; nobody who is still silent about the last question if others are not."""
@@ -120,11 +128,14 @@ class Watch:
         for address in set(self._links).difference(known):
             self._links.pop(address).close("it belongs to the cluster no more")
 
-    async def _view(self, address: Address) -> list[Node]:
+    async def _view(self, address: Address, within_s: float) -> list[Node]:
         """The nodes that the one at *address* sees. ClusterUnavailable."""
         try:
-            text = await self._link(address).ask(b"CLUSTER", b"NODES")
+            async with asyncio.timeout(within_s):
+                text = await self._link(address).ask(b"CLUSTER", b"NODES")
             return read_nodes(text.decode(), address[0], by_name=self._options.ssl is not None)
+        except TimeoutError:
+            raise ClusterUnavailable(f"{shown(address)}: no answer within {within_s:g} s") from None
         except CommandError as error:
             if "cluster support disabled" in error.text:
                 raise ClusterUnavailable(f"{shown(address)} is a server by itself, no node of a cluster") from None
