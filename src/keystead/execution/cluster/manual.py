@@ -41,6 +41,11 @@ that has asked for a key of a shard that has no primary just then waits for it, 
 has sent behind it; other connections do not. A library that sends the requests of many threads over one connection
 does well to use a few.
 
+## WATCH
+
+A client that watches keys has a connection to their node of its own, until its transaction, `UNWATCH` or its end.
+When that connection is lost, or the slot moves, `EXEC` answers null, as after a change by somebody else.
+
 ## SCAN
 
 The cursor says which primary is being scanned, and how far: it holds at any front door of the same cluster. When that
