@@ -6,14 +6,16 @@ cluster (`nodes.conf`), so that a node that is started again is the one it was.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import random
 import signal
 import socket
 import ssl
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -88,7 +90,8 @@ class DevelopmentNode:
             if not self.id:
                 self.port, self.bus_port = _free_ports(self.host)
             began_at = self.log.stat().st_size if self.log.exists() else 0
-            self.process = self._launch(self.host, self._command(), self.log)
+            with _signals_wait():  # one behind the start of a server and before we have it would leave it behind
+                self.process = self._launch(self.host, self._command(), self.log)
             if self._comes_up():
                 self.id = self.call("CLUSTER", "MYID").decode()
                 return
@@ -198,6 +201,27 @@ def _ask(connection: socket.socket, reader: hiredis.Reader, words: tuple[str | i
     if isinstance(reply, hiredis.ReplyError):
         raise CommandError(str(reply))
     return reply
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Those that end this process take effect behind the block. Other threads than the first get none anyway.
+
+    They are not blocked: the server would inherit that.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda which, _: came.append(which)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    for which in came:
+        signal.raise_signal(which)
 
 
 def _free_ports(host: str) -> tuple[int, int]:
