@@ -21,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keystead
 from cli.stores import keystead as command_line
@@ -139,13 +139,22 @@ class Worker(threading.Thread):
             raise Violation(wrong)
 
 
+class Made(NamedTuple):
+    """A change, and how it was before and after it."""
+
+    sequence: int
+    command: str
+    before: Record
+    after: Record
+
+
 class Editor(Worker):
     """Changes its keys, looks, writes down; now and then undoes one of its changes, or asks about them."""
 
     def __init__(self, chronicle: Chronicle, *given: Any) -> None:
         super().__init__(*given)
         self.chronicle = chronicle
-        self._undoable: list[tuple[int, Record, Record]] = []
+        self._undoable: list[Made] = []
 
     def begin(self) -> None:
         self._look()
@@ -179,6 +188,8 @@ class Editor(Worker):
         rng, client = self.rng, self.client
         one, other = rng.sample(self.chronicle.databases, 2)
         key, another = rng.sample(KEYS, 2)
+        # With a key goes its expiry: one that is about to expire must not become one that lasts.
+        other_name = another if not key.startswith(b"x") else b"x1" if key == b"x2" else b"x2"
         value = b"%d:" % rng.getrandbits(60) + b"v" * rng.choice((0, 10, 300, 70_000))
         commands: list[tuple[bytes | str | int, ...]] = [
             ("SET", key, value),
@@ -187,7 +198,7 @@ class Editor(Worker):
             ("SETRANGE", key, 5, value[:20]),
             ("DEL", *KEYS[: rng.randrange(1, 6)]),
             ("MSET", key, value, another, value[:9]),
-            ("RENAME", key, another),
+            ("RENAME", key, other_name),
             ("PEXPIREAT", key, 33177117420000),
             ("PERSIST", key),
             ("FLUSHDB",),
@@ -206,10 +217,10 @@ class Editor(Worker):
             mine = [each["sequence"] for each in log["transactions"] if _is_lasting(each)]
             if len(mine) != 1:
                 raise Violation(f"{command!r:.80} is in the log {len(mine)} times: {log['transactions']!r:.400}")
-            self._undoable.append((mine[0], before, after))
+            self._undoable.append(Made(mine[0], f"{command!r:.80}", before, after))
 
     def _undo(self) -> None:
-        sequence, before, after = self.rng.choice(self._undoable[-6:])
+        sequence, command, before, after = self.rng.choice(self._undoable[-6:])
         how = self.rng.choice((b"REFUSE", b"SKIP", b"FORCE"))
         now = self.chronicle.records[-1]
         reply = self.client.call("KS.UNDO", sequence, how)
@@ -224,11 +235,11 @@ class Editor(Worker):
             allowed.append(lasting(self._swapped(now.state)))
         if lasting(found.state) not in allowed:
             raise Violation(
-                f"undoing {sequence} ({how!r}) that made {_short(after.state)} of {_short(before.state)}, of "
-                f"{_short(now.state)}, makes {_short(found.state)}; {reply!r:.300}"
+                f"undoing {sequence} ({how!r}), {command}, that made {_short(after.state)} of {_short(before.state)}, "
+                f"of {_short(now.state)}, makes {_short(found.state)}; {reply!r:.300}"
             )
         if reply.kind != "-":
-            self._undoable.append((told(reply)["sequence"], now, found))
+            self._undoable.append(Made(told(reply)["sequence"], f"the undo of {sequence}", now, found))
 
     def _swapped(self, state: State) -> State:
         one, other = self.chronicle.databases
