@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from executors import Client, Stage, stage
-from keystead.commands import history
+from keystead.commands import past_replies
 from keystead.engine.history.questions import Question
 from keystead.execution.promise import Promise
 from keystead.resp.replies import encode2
@@ -20,8 +20,8 @@ HIDDEN = 40
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     """Four keys that ada may read, and many that she may not, were deleted, flushed, and written."""
-    monkeypatch.setattr(history, "MOST_ANSWERS", 2)
-    monkeypatch.setattr(history, "MOST_COUNT", 5)
+    monkeypatch.setattr(past_replies, "MOST_ANSWERS", 2)
+    monkeypatch.setattr(past_replies, "MOST_COUNT", 5)
     built = stage(tmp_path / "data")
     client = built.client()
     secret = " ".join(f"secret:{number} v" for number in range(HIDDEN))
@@ -104,7 +104,7 @@ def test_a_long_reply_is_encoded_bit_by_bit(tmp_path: Path) -> None:
     """And says what a short one says; others go on between two bits."""
     store = stage(tmp_path / "data")
     client, other = store.client(), store.client()
-    names = [f"k{number:03}" for number in range(3 * history.ENCODED_AT_ONCE + 1)]
+    names = [f"k{number:03}" for number in range(3 * past_replies.ENCODED_AT_ONCE + 1)]
     client("MSET " + " ".join(f"{name} v" for name in names))
     reply = client("KS.KEYS AT now COUNT 1000")
     bits = 1
@@ -117,6 +117,6 @@ def test_a_long_reply_is_encoded_bit_by_bit(tmp_path: Path) -> None:
     assert reply.reply is not None
     assert encode2([name.encode() for name in names]) in reply.reply
     assert next_place(reply.reply) is None
-    short: bytes = client(f"KS.KEYS AT now COUNT {history.ENCODED_AT_ONCE}")
-    assert next_place(short) == names[history.ENCODED_AT_ONCE - 1]
+    short: bytes = client(f"KS.KEYS AT now COUNT {past_replies.ENCODED_AT_ONCE}")
+    assert next_place(short) == names[past_replies.ENCODED_AT_ONCE - 1]
     store.executor.engine.close()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,6 @@ from wire import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from wire import Reply, SocketConnection
 
@@ -122,22 +122,26 @@ def test_many_clients_ask_at_once(server: Server) -> None:
     assert len(processes(server)) == 2
 
 
-def test_a_process_is_there_before_the_first_question(server: Server) -> None:
-    """And only the one that answers at once."""
-    while not processes(server):
-        time.sleep(0.02)
-    assert processes(server) == processes(server, "quick")
+def test_no_process_runs_before_the_first_question(server: Server, redis: SocketConnection) -> None:
+    redis.call("SET", "k", "v")
+    time.sleep(2 * LULL_S)
+    assert processes(server) == []
+    redis.call("KS.HISTORY", "k")
+    assert processes(server) == processes(server, "quick") != []
 
 
-def test_no_process_waits_where_nothing_is_kept(tmp_path: Path) -> None:
-    with running(start_keystead(tmp_path / "data", "--history-max-age", "0")) as server:
-        time.sleep(2 * LULL_S)
-        assert processes(server) == []
-        redis = server.connect()
-        redis.call("CONFIG", "SET", "history-max-age", "1h")
-        while not processes(server, "quick"):
-            time.sleep(0.02)
-        redis.close()
+def test_what_was_written_is_taken_in_before_the_next_question(server: Server, redis: SocketConnection) -> None:
+    redis.call("KS.HISTORY", "k")
+    (pid,) = processes(server, "quick")
+    before = read_bytes(pid)
+    redis.call("SET", "k", "v" * 100_000)
+    while read_bytes(pid) < before + 100_000:
+        time.sleep(0.05)
+
+
+def read_bytes(pid: int) -> int:
+    """What the process has read so far."""
+    return int(Path(f"/proc/{pid}/io").read_text().split()[1])
 
 
 def test_the_process_stays_for_the_next_question(server: Server, redis: SocketConnection) -> None:
