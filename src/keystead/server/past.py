@@ -1,7 +1,7 @@
 """The server's side of the processes that answer questions about the past: starts, asks, hears, ends them.
 
-There are two at most, each started by its first question: one for questions that the index answers, one for those that
-must look through the log, so that the quick ones never wait behind the others. Implements
+There are two at most, each started by its first question: one for those that the index answers, one for those that must
+look through the log, so that the quick ones never wait behind the others. Implements
 `keystead.execution.historian.Historian`; see `engine/history/asking` for what runs on the other side.
 
 Owns: the processes, who waits for which answer. Must not know: what questions mean, commands, HTTP.
@@ -68,8 +68,8 @@ class PastProcesses:
         self._closed = False
 
     async def stay_ready(self) -> None:
-        """Where somebody has asked a quick question, have the growing segment known before the next one: to read a whole
-        one takes half a second. While changes keep coming it is left behind: whoever asks then waits for the rest.
+        """Where somebody has asked a quick question, have the growing segment known before the next one: to read a
+        whole one takes half a second. While changes keep coming it is left behind: who asks then waits for the rest.
 
         Not before the first question, for a process takes 13 MB, and most servers are never asked."""
         seen = known = 0
