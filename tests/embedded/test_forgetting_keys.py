@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def files_with(path: Path, *words: bytes) -> list[str]:
-    return [file.name for file in path.iterdir() if any(word in file.read_bytes() for word in words)]
+    """The files with one of these words in them. Meanwhile the indexes of new files may be built and renamed."""
+    found = []
+    for file in path.iterdir():
+        with suppress(FileNotFoundError):
+            found += [file.name for word in words if word in file.read_bytes()]
+    return found
 
 
 @pytest.mark.parametrize("fsync", ["always", "interval", "never"])

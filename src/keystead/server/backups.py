@@ -118,11 +118,17 @@ class Backups:
         return time.monotonic() - self._looked_s.get(address, float("-inf")) > LOOKED_FOR_S
 
     async def _look(self, address: str) -> None:
-        place = self.places[address]
+        place, began_s = self.places[address], time.monotonic()
+        outcome, failure = None, ""
         try:
-            self._know(place, await self._ordered("list", address, None))
+            outcome = await self._ordered("list", address, None)
         except (OSError, ProcessFailed) as error:
-            place.failure = str(error)
+            failure = str(error)
+        if self._looked_s.get(address, began_s) > began_s:
+            return  # a backup has ended meanwhile, and told what may not have been there yet to be found
+        if outcome is not None:
+            self._know(place, outcome)
+        place.failure = failure
         self._looked_s[address] = time.monotonic()
 
     def _know(self, place: Place, outcome: Outcome) -> None:
