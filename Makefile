@@ -33,9 +33,10 @@ check: .venv-test/ready wheel  ## Lint, types, layers
 	$(TEST)/mypy
 	$(TEST)/lint-imports
 
-# The wheel is what is tested: the test environment holds no path to src/.
+# The wheel is what is tested: the test environment holds no path to src/. Three at a time on two cores: a third of their
+# time tests wait, for a disk, a browser or a cluster's timeouts.
 unit: .venv-test/ready wheel  ## All tests
-	$(TEST)/python -m pytest -n 2 --dist loadgroup
+	$(TEST)/python -m pytest -n 3 --dist loadgroup
 
 fuzz: .venv-test/ready wheel  ## The tests that draw their input, ROUNDS=10 times, with new draws each time
 	for round in $$(seq $(ROUNDS)); do \
