@@ -8,9 +8,10 @@ import pytest
 
 from clusters import Cluster, running_cluster
 from executors import Stage, stage
+from front_doors import start_front_door
 from http_door import HttpDoor
 from in_process import InProcessServer
-from servers import HttpServer, Server, running, start_front_door, start_keystead, start_keystead_http, start_redis
+from servers import HttpServer, Server, running, start_keystead, start_keystead_http, start_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,7 @@ def front_door(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> It
     """Keystead in front of that cluster."""
     bounds = ("--maxmemory", "0", "--max-value-bytes", "512mb")
     directory = tmp_path_factory.mktemp("front_door") / "data"
-    with running(start_front_door(cluster.addresses, directory, *bounds)) as server:
+    with running(start_front_door(directory, cluster.addresses, *bounds)) as server:
         yield server
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from wire import SocketConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 AnyServer = TypeVar("AnyServer", bound="Server")
@@ -165,11 +165,6 @@ def spawn_keystead_http(directory: Path, *options: str) -> HttpServer:
     """The same, not waited for."""
     http_port = free_port()
     return HttpServer(**vars(spawn_keystead(directory, "--http-port", str(http_port), *options)), http_port=http_port)
-
-
-def start_front_door(nodes: Sequence[tuple[str, int]], directory: Path, *options: str) -> HttpServer:
-    """`keystead serve --cluster` in front of these nodes, with both protocols."""
-    return start_keystead_http(directory, "--cluster", ",".join(f"{host}:{port}" for host, port in nodes), *options)
 
 
 def start_again(server: HttpServer) -> HttpServer:

@@ -39,8 +39,9 @@ from failover.clients import Address, Contender, Prober, Writer
 from failover.faults import Fault
 from failover.http_writer import HttpWriter
 from failover.ledger import Findings, Ledger
+from front_doors import start_front_door
 from partitions import ALONE, HOSTS, Network
-from servers import HttpServer, start_front_door
+from servers import HttpServer
 from wire import SocketConnection
 
 WRITERS, CONTENDERS, DOORS = 4, 3, 2
@@ -235,7 +236,7 @@ def front_doors(cluster: Cluster, directory: Path, *options: str) -> Iterator[li
     doors: list[HttpServer] = []
     try:
         for number in range(DOORS):  # one by one: those that were started are stopped, whatever the next one does
-            doors.append(start_front_door(cluster.addresses, directory / f"door{number}", *options))  # noqa: PERF401
+            doors.append(start_front_door(directory / f"door{number}", cluster.addresses, *options))  # noqa: PERF401
         yield doors
     finally:
         for door in doors:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from clusters import Cluster, running_cluster, slot_of
-from servers import HttpServer, running, start_front_door
+from front_doors import start_front_door
+from servers import HttpServer, running
 from wire import Reply, SocketConnection
 
 KEYS = 3000
@@ -57,7 +58,7 @@ def test_what_is_set_over_all_slots_is_read_over_all_slots(redis_client: SocketC
 
 def test_a_scan_goes_on_at_another_front_door(redis_client: SocketConnection, cluster: Cluster, tmp_path: Path) -> None:
     keys = fill(redis_client)
-    with running(start_front_door(cluster.addresses[:1], tmp_path / "other")) as door:
+    with running(start_front_door(tmp_path / "other", cluster.addresses[:1])) as door:
         other = door.connect()
         found = scanned([redis_client, other], "COUNT", 50)
         other.close()
@@ -131,7 +132,7 @@ def test_waiting_for_more_replicas_than_there_are_ends_at_the_timeout(redis_clie
 def test_a_scan_that_a_failover_comes_in_between_of_leaves_no_key_out(tmp_path: Path) -> None:
     with (
         running_cluster(tmp_path / "cluster") as cluster,
-        running(start_front_door(cluster.addresses, tmp_path / "door")) as door,
+        running(start_front_door(tmp_path / "door", cluster.addresses)) as door,
     ):
         connection = door.connect()
         keys = fill(connection)
