@@ -42,7 +42,7 @@ def process(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     engine.end_turn()
     engine.close()
     pipe = subprocess.PIPE
-    with subprocess.Popen([*COMMAND, str(tmp_path)], stdin=pipe, stdout=pipe) as process:
+    with subprocess.Popen([*COMMAND, str(tmp_path)], stdin=pipe, stdout=pipe, stderr=pipe) as process:
         yield process
         with contextlib.suppress(BrokenPipeError):
             cast("BinaryIO", process.stdin).close()
@@ -68,6 +68,14 @@ def test_a_question_that_is_called_off_is_not_answered(process: subprocess.Popen
     compare = DifferencesBetween(0, At(0), At(KEYS), b"none", None, 10)
     ask(process, (2, compare), (3, compare), (3, None), (2, None), (4, MomentOf(At(KEYS))))
     assert reply(process).number == 4
+
+
+def test_it_ends_without_a_word_when_nobody_reads_its_answers_any_more(process: subprocess.Popen[bytes]) -> None:
+    """Its server was killed: that the other pipe ends as well may be heard later."""
+    cast("BinaryIO", process.stdout).close()
+    ask(process, (1, MomentOf(At(1))))
+    assert process.wait(60) == 0
+    assert cast("BinaryIO", process.stderr).read() == b""
 
 
 def test_nothing_is_kept_of_a_question_that_is_over() -> None:

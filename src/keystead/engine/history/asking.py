@@ -132,8 +132,11 @@ def main(arguments: list[str]) -> None:
         except CalledOff:
             pass
         else:
-            output.write(framed(Reply(request.number, outcome)))
-            output.flush()
+            try:
+                output.write(framed(Reply(request.number, outcome)))
+                output.flush()
+            except BrokenPipeError:
+                os._exit(0)  # the server was killed; `_listen` may not have heard yet
         requests.done(request)
 
 
