@@ -59,7 +59,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def front_door(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
     """Keystead in front of that cluster."""
-    bounds = ("--maxmemory", "0", "--max-value-bytes", "512mb")
+    bounds = ("--max-value-bytes", "512mb")
     directory = tmp_path_factory.mktemp("front_door") / "data"
     with running(start_front_door(directory, cluster.addresses, *bounds)) as server:
         yield server

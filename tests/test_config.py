@@ -334,6 +334,16 @@ def test_settings_of_a_cluster_without_one_are_a_mistake() -> None:
     assert config.load({"cluster-tls": "no"}, NO_ENVIRONMENT).cluster_tls is False
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("fsync", "never"), ("maxmemory", "1gb"), ("history-max-age", "1d"), ("backup-places", "/b")]
+)
+def test_settings_of_a_store_in_front_of_a_cluster_are_a_mistake(name: str, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} is a setting of a store"):
+        config.load({"cluster": "a:1", name: text}, NO_ENVIRONMENT)
+    default = config.declared()[name].default
+    assert config.load({"cluster": "a:1", name: default}, NO_ENVIRONMENT).cluster
+
+
 # --- the declarations -----------------------------------------------------------------------------------------------
 
 

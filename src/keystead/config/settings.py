@@ -238,6 +238,7 @@ class Settings:
         "Where backups may be taken over HTTP, from the console too: directories or s3://bucket/prefix, separated by "
         "commas; none when empty. keystead backup takes them anywhere.",
         group="Durability",
+        of_store=True,
     )
     shutdown_timeout_s: int = _setting(
         "shutdown-timeout",

@@ -72,14 +72,16 @@ def _check_together(settings: Settings) -> None:
 
 
 def _check_cluster(settings: Settings) -> None:
-    if not settings.cluster:
-        for setting in declared().values():
-            value = getattr(settings, setting.attribute)
-            if setting.group == "Cluster" and value != setting.kind.parse(setting.default):
-                raise ConfigurationError(f"{setting.name} is set, but no cluster that it could be about")
-    elif not settings.cluster_tls and (settings.cluster_tls_ca_cert_file or settings.cluster_tls_cert_file):
+    for setting in declared().values():
+        if getattr(settings, setting.attribute) == setting.kind.parse(setting.default):
+            continue
+        if setting.group == "Cluster" and not settings.cluster:
+            raise ConfigurationError(f"{setting.name} is set, but no cluster that it could be about")
+        if setting.of_store and settings.cluster:
+            raise ConfigurationError(f"{setting.name} is a setting of a store, and in front of a cluster there is none")
+    if not settings.cluster_tls and (settings.cluster_tls_ca_cert_file or settings.cluster_tls_cert_file):
         raise ConfigurationError("certificates for the cluster are set, but cluster-tls is not yes")
-    elif settings.cluster_tls_key_file and not settings.cluster_tls_cert_file:
+    if settings.cluster_tls_key_file and not settings.cluster_tls_cert_file:
         raise ConfigurationError("cluster-tls-key-file is set, but no cluster-tls-cert-file that it belongs to")
 
 
