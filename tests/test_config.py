@@ -341,7 +341,8 @@ def test_settings_of_a_store_in_front_of_a_cluster_are_a_mistake(name: str, text
     with pytest.raises(ConfigurationError, match=f"{name} is a setting of a store"):
         config.load({"cluster": "a:1", name: text}, NO_ENVIRONMENT)
     default = config.declared()[name].default
-    assert config.load({"cluster": "a:1", name: default}, NO_ENVIRONMENT).cluster
+    settings = config.load({"cluster": "a:1", name: default}, NO_ENVIRONMENT)
+    assert settings.maxmemory_bytes == 0
 
 
 # --- the declarations -----------------------------------------------------------------------------------------------

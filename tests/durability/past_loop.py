@@ -33,6 +33,7 @@ EDITORS = 2
 LOAD_SECONDS = (0.5, 6.0)
 SMALL = ("--segment-size", "1mb")
 ENOUGH = 1  # change, history and page a cycle, on average: below that a run has proved nothing
+CYCLES_A_CHECKPOINT = 10  # at most, on average: without any there is one generation, and nothing is ever let go
 
 
 class Violation(AssertionError):
@@ -326,6 +327,9 @@ class Asker(Worker):
 class Filler(Worker):
     """Fills segments, has checkpoints made, changes how much is kept."""
 
+    def begin(self) -> None:
+        self._checkpoints = 0
+
     def work(self) -> None:
         rng = self.rng
         for _ in range(rng.randrange(1, 20)):
@@ -338,6 +342,11 @@ class Filler(Worker):
         elif choice < 0.3:
             self.client.call("CONFIG", "SET", "history-max-bytes", rng.choice(("1mb", "5mb", "20mb", "1gb")))
             self.client.call("CONFIG", "SET", "history-max-age", rng.choice(("2", "10", "604800")))
+        elif choice < 0.4:
+            info = self.client.ask("INFO", "persistence").splitlines()
+            made = next(int(line.partition(b":")[2]) for line in info if line.startswith(b"aof_rewrites:"))
+            self.done["checkpoints"] += made - self._checkpoints
+            self._checkpoints = made
         time.sleep(0.01)
 
 
@@ -411,7 +420,8 @@ class PastLoop:
             self._cycle(cycle, random.Random(f"{self._seed}:{cycle}"))
             if report:
                 report(f"{cycle + 1} kills; {dict(sorted(self.done.items()))}")
-        if min(self.done["changes"], self.done["histories"], self.done["pages"]) < cycles * ENOUGH:
+        enough = min(self.done["changes"], self.done["histories"], self.done["pages"]) >= cycles * ENOUGH
+        if not enough or self.done["checkpoints"] < cycles // CYCLES_A_CHECKPOINT:
             raise TooLittleWork(f"void: {self.done}")
         return self.done
 

@@ -131,7 +131,7 @@ def store_of_all_kinds() -> Store:
         engine.request_checkpoint()
         engine.housekeep(1)
         engine.sync()
-        engine.maintenance._wanted_up_to = 0
+        engine.maintenance._wishes.clear()
         engine.housekeep(1)
         recorder = Recorder(engine)
         change_everything(recorder, clock)

@@ -295,6 +295,54 @@ def test_a_checkpoint_that_is_asked_for_again_need_not_wait() -> None:
     assert stage.engine.info().checkpoints == 1
 
 
+def test_a_checkpoint_is_made_however_fast_segments_fill(queued: Stage) -> None:
+    """Then there is one to seal or to prepare at every step."""
+    for _ in range(40):
+        queued.write(SMALL.segment_bytes)
+        run(queued)
+        queued.housekeep()
+    assert queued.engine.maintenance.checkpoints > 4
+    assert len(queued.manifest.generations) > 4
+
+
+def test_whoever_asks_for_checkpoints_all_the_time_puts_none_off(queued: Stage) -> None:
+    for _ in range(40):
+        queued.write(10)
+        queued.engine.request_checkpoint()
+        run(queued)
+        queued.housekeep()
+    assert queued.engine.maintenance.checkpoints > 4
+
+
+def test_a_checkpoint_has_what_was_committed_before_the_last_request(queued: Stage) -> None:
+    """However many were asked for while another one ran, and before it was begun."""
+    for _ in range(7):
+        queued.write(10)
+        queued.engine.request_checkpoint()
+        run(queued)
+        queued.housekeep()
+    last = queued.engine.log.next_sequence - 1
+    while queued.engine.maintenance.busy:
+        run(queued)
+        queued.housekeep()
+    checkpoint = queued.manifest.current.checkpoint
+    assert checkpoint is not None
+    assert checkpoint.sequence > last
+
+
+def test_forgetting_all_the_time_puts_off_no_checkpoint_and_is_not_put_off_by_them(queued: Stage) -> None:
+    first = queued.engine.forget(queued.engine.databases[0], [b"first"])
+    wishes = [first]
+    for number in range(60):
+        queued.write(SMALL.segment_bytes)
+        wishes.append(queued.engine.forget(queued.engine.databases[0], [b"%d" % number]))
+        run(queued)
+        queued.housekeep()
+    assert queued.engine.maintenance.forgetting > 1
+    assert queued.engine.maintenance.checkpoints > 4
+    assert sum(wish.rewritten is not None for wish in wishes) > 4
+
+
 # --- Retention (rule 13) --------------------------------------------------------------------------------------------
 
 

@@ -97,8 +97,8 @@ def _on(day: date, clock: str, zone: tzinfo | None) -> int:
 
 def _milliseconds(moment: datetime, zone: tzinfo | None) -> int:
     known = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
-    if known.tzinfo is None:
-        known = known.astimezone()  # local time, with the offset that it had then
+    if known.tzinfo is None:  # local time, with the offset that it had then; `astimezone` fails at the end of 9999
+        return int(known.replace(microsecond=0).timestamp()) * 1000 + known.microsecond // 1000
     return (known - _EPOCH) // timedelta(milliseconds=1)
 
 

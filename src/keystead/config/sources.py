@@ -8,7 +8,7 @@ always an error, because a misspelt limit is no limit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,8 @@ def load(options: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
         values |= _parsed(source)
     settings = Settings(**values, config_file=config_file)
     _check_together(settings)
-    return settings
+    # A front door has no data that would need a bound; CONFIG GET says so.
+    return replace(settings, maxmemory_bytes=0) if settings.cluster else settings
 
 
 def _check_together(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import errno
 import secrets
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -66,14 +67,20 @@ class Maintenance:
         self._reserve = Reserve(directory, clock)
         self._indexes = IndexUpkeep(directory, background, clock)
         self._task: Task[Callable[[], None]] | None = None
-        self._wanted_up_to = 0
-        """A checkpoint up to this segment was asked for."""
+        self._wishes: list[int] = []
+        """Checkpoints up to these segments were asked for; the next one is made as soon as the first of them is sealed,
+        for whoever asks again and again would put it off for ever."""
         self._forgettings: list[Forgetting] = []
         """In the order in which they were asked for; the first one may be under way."""
         self.on_forgotten: Callable[[], None] = lambda: None
         """Called when files were replaced by others in which something is erased, and are gone."""
         self._unsynced_wanted = False
         """The manifest is to say that commits are acknowledged before they are synced."""
+        self._kinds = deque(
+            (self._segment_job, self._due_forgetting, self._due_checkpoint, self._due_retention, self._due_reserve)
+        )
+        """What may be due, the kind that had its turn last at the end: none is always behind another. When much is
+        written there is always a segment to seal or to prepare."""
         self._not_before_ms = 0
         self._checkpoint_not_before_ms = 0
         self._forgetting_runs = False
@@ -90,7 +97,7 @@ class Maintenance:
     @property
     def busy(self) -> bool:
         """Whether a checkpoint runs or is asked for."""
-        return self.checkpoint_running or self._wanted_up_to > 0
+        return self.checkpoint_running or bool(self._wishes)
 
     @property
     def working(self) -> bool:
@@ -108,7 +115,9 @@ class Maintenance:
 
     def request_checkpoint(self) -> None:
         """A checkpoint of everything committed so far, as soon as it can be made."""
-        self._wanted_up_to = self._last_segment()
+        last = self._last_segment()
+        if last and last not in self._wishes:
+            self._wishes.append(last)
         self._not_before_ms = self._checkpoint_not_before_ms = 0
 
     def request_forgetting(self, erasure: Erasure) -> Forgetting:
@@ -177,44 +186,70 @@ class Maintenance:
     def _checkpoint_failed(self, reason: str) -> None:
         self.checkpoint_failed = True
         self.failure_reason = reason
-        self._wanted_up_to = 0
+        self._wishes.clear()
         self._checkpoint_not_before_ms = self._clock.now_ms + RETRY_MS
 
     # --- What is due ------------------------------------------------------------------------------------------------
 
     def _next_job(self) -> Callable[[], Callable[[], None]] | None:
-        log = self._log
         if self._clock.now_ms < self._not_before_ms:
             return None
         if self._unsynced_wanted and not self.manifest.unsynced:
             return self._unsynced_job()
+        if self._log.holding:
+            return self._sealing_job()  # nothing is begun while the disk is full
+        for kind in tuple(self._kinds):
+            job = kind()
+            if job is not None:
+                self._kinds.remove(kind)
+                self._kinds.append(kind)
+                return job
+        return None
+
+    def _segment_job(self) -> Callable[[], Callable[[], None]] | None:
+        log = self._log
         if log.retired:
-            return self._seal_job(log.retired[0]) if self._may_seal(log.retired[0]) else None
-        if log.holding:
-            return None
+            return self._sealing_job()
         full = log.segment.end >= self._segment_bytes
-        sealing_wanted = max([self._wanted_up_to, *(forgetting.last_segment for forgetting in self._forgettings)])
+        sealing_wanted = max(
+            [*self._wishes[:1], *(forgetting.last_segment for forgetting in self._forgettings)], default=0
+        )
         asked = 0 < log.segment.number <= sealing_wanted
         if log.next_segment is None and (asked or log.segment.end >= self._segment_bytes // 2):
             return self._prepare_job()
         if log.next_segment is not None and (asked or full) and not log.staged:
             log.switch(self._clock.now_ms)
-            return self._next_job() if log.retired and self._may_seal(log.retired[0]) else None
-        if self._forgettings:
-            return self._forgetting_job(self._forgettings[0])
-        if self._checkpoint_due():
-            return self._checkpoint_job()
-        if self.retention.expired(self.manifest, self._clock.now_ms):
-            return self._retention_job()
-        if not log.starved and self._reserve.due(self.manifest):
-            return self._reserve.job(self.manifest)
+            return self._sealing_job()
         return None
+
+    def _sealing_job(self) -> Callable[[], Callable[[], None]] | None:
+        retired = self._log.retired
+        return self._seal_job(retired[0]) if retired and self._may_seal(retired[0]) else None
+
+    def _due_forgetting(self) -> Callable[[], Callable[[], None]] | None:
+        if self._forgettings and self._is_sealed(self._forgettings[0].last_segment):
+            return self._forgetting_job(self._forgettings[0])
+        return None
+
+    def _due_checkpoint(self) -> Callable[[], Callable[[], None]] | None:
+        return self._checkpoint_job() if self._checkpoint_due() else None
+
+    def _due_retention(self) -> Callable[[], Callable[[], None]] | None:
+        return self._retention_job() if self.retention.expired(self.manifest, self._clock.now_ms) else None
+
+    def _due_reserve(self) -> Callable[[], Callable[[], None]] | None:
+        is_due = not self._log.starved and self._reserve.due(self.manifest)
+        return self._reserve.job(self.manifest) if is_due else None
 
     def _may_seal(self, segment: Segment) -> bool:
         # With fsync "always" sealing waits for the commits' own sync; otherwise it does the syncing.
         return not self._log.sync_under_way and (
             self._log.durable_position >= segment.base + segment.end or not self._log.syncs_commits
         )
+
+    def _is_sealed(self, number: int) -> bool:
+        """Whether all segments up to that one are."""
+        return all(record.length is not None for record in self.manifest.current.segments if record.number <= number)
 
     def _sealed(self) -> list[SegmentRecord]:
         return [record for record in self.manifest.current.segments if record.length is not None]
@@ -223,17 +258,20 @@ class Maintenance:
         if self._clock.now_ms < self._checkpoint_not_before_ms:
             return False
         sealed = self._sealed()
-        if self._wanted_up_to:
+        if self._wishes:
+            first = self._wishes[0]
+            if not self._is_sealed(first):
+                return False
             if not sealed:
-                self._checkpoint_made()  # everything is in the last one already
+                self._checkpoint_made(first)  # everything is in the last one already
                 return False
             return True
         checkpoint = self.manifest.current.checkpoint
         limit = max(checkpoint.length if checkpoint else 0, self._segment_bytes)
         return sum(record.length or 0 for record in sealed) >= limit
 
-    def _checkpoint_made(self) -> None:
-        self._wanted_up_to = 0
+    def _checkpoint_made(self, number: int) -> None:
+        self._wishes = [wish for wish in self._wishes if wish > number]
         self.checkpoint_failed = False
         self.checkpoints += 1
         self.last_checkpoint_ms = self._clock.now_ms
@@ -308,14 +346,14 @@ class Maintenance:
             record = background.compact(directory, number)
             begin_generation(manifest, record)
             manifests.store(directory, manifest)
-            return lambda: self._installed(manifest)
+            return lambda: self._installed(manifest, number)
 
         return self._reserve.given_up_for(job)
 
-    def _installed(self, manifest: Manifest) -> None:
+    def _installed(self, manifest: Manifest, number: int) -> None:
         self.manifest = manifest
         self.last_checkpoint_took_ms = self._clock.now_ms - self.checkpoint_began_ms
-        self._checkpoint_made()
+        self._checkpoint_made(number)
 
     def _forgetting_job(self, forgetting: Forgetting) -> Callable[[], Callable[[], None]]:
         manifest, directory, background = copy.deepcopy(self.manifest), self._directory, self._background
