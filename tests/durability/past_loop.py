@@ -33,6 +33,8 @@ EDITORS = 2
 LOAD_SECONDS = (0.5, 6.0)
 SMALL = ("--segment-size", "1mb")
 ENOUGH = 1  # change, history and page a cycle, on average: below that a run has proved nothing
+LATE_S = 10.0
+"""So long a server may take to learn what its files no longer have: whoever reads them for it is not told by it."""
 CYCLES_A_CHECKPOINT = 10  # at most, on average: without any there is one generation, and nothing is ever let go
 
 
@@ -97,6 +99,17 @@ class Client:
         """The oldest moment that can be rebuilt."""
         fields = dict(line.split(b":", 1) for line in self.ask("INFO", "history").splitlines() if b":" in line)
         return int(fields[b"history_first_sequence"]) - 1
+
+    def has_let_go(self, sequence: int) -> bool:
+        """Whether that moment is behind the oldest one; see LATE_S."""
+        return not self.explained(lambda floor: "" if sequence < floor else "kept")
+
+    def explained(self, wrong: Callable[[int], str | None]) -> str | None:
+        """What is *wrong* with an answer that was got before, if the moments before the oldest one may be missing."""
+        deadline_s = time.monotonic() + LATE_S
+        while (found := wrong(self.floor())) and time.monotonic() < deadline_s:
+            time.sleep(0.1)
+        return found
 
     def close(self) -> None:
         self._connection.close()
@@ -215,7 +228,12 @@ class Editor(Worker):
         after = self._look()
         self.done["changes"] += 1
         if reply.kind != "-" and lasting(before.state) != lasting(after.state):
-            log = client.ask("KS.LOG", "FROM", before.sequence + 1, "DB", one, "COUNT", 1000)
+            try:
+                log = client.ask("KS.LOG", "FROM", before.sequence + 1, "DB", one, "COUNT", 1000)
+            except Gone:
+                if not client.has_let_go(before.sequence):
+                    raise
+                return
             mine = [each["sequence"] for each in log["transactions"] if _is_lasting(each)]
             if len(mine) != 1:
                 raise Violation(f"{command!r:.80} is in the log {len(mine)} times: {log['transactions']!r:.400}")
@@ -259,10 +277,12 @@ class Editor(Worker):
             if not numbers or len(changes) > 200:
                 break
             before = ("BEFORE", numbers[-1])
-        floor = self.client.floor()  # behind the answer: it only rises
-        if len(changes) > 200:
-            floor = max(floor, numbers[-1])
-        self.check(self.chronicle.wrong_history((database, key), changes, floor))
+        oldest = numbers[-1] if len(changes) > 200 else 0
+
+        def wrong(floor: int) -> str | None:
+            return self.chronicle.wrong_history((database, key), changes, max(floor, oldest))
+
+        self.check(self.client.explained(wrong))
         self.done["histories"] += 1
 
     def _check_bin(self) -> None:
@@ -279,7 +299,7 @@ class Editor(Worker):
             if answer["next"] is None:
                 break
             before = ("BEFORE", answer["next"])
-        self.check(self.chronicle.wrong_bin(database, items, self.client.floor()))
+        self.check(self.client.explained(lambda floor: self.chronicle.wrong_bin(database, items, floor)))
         self.done["recycle bins"] += 1
 
 
@@ -296,10 +316,12 @@ class Asker(Worker):
         if not records:
             time.sleep(0.01)
             return
+        if self.rng.random() < 0.9:  # most of what was written down is gone after a while
+            floor = self.client.floor()
+            records = [record for record in records if record.sequence >= floor] or records
         one, other = sorted(self.rng.choices(records, k=2), key=lambda record: record.sequence)
         database = self.rng.choice(chronicle.databases)
         self.client.ask("SELECT", database)
-        floor = self.client.floor()
         try:
             if self.rng.random() < 0.5:
                 answer = self.client.ask("KS.KEYS", "AT", one.sequence, "VALUES")
@@ -319,7 +341,7 @@ class Asker(Worker):
                     )
                 self.done["values"] += 1
         except Gone:
-            if one.sequence >= max(floor, self.client.floor()):
+            if not self.client.has_let_go(one.sequence):
                 raise
             self.done["gone"] += 1
 
@@ -360,7 +382,13 @@ class Forgetter(Worker):
         self.client.ask("SET", key, b"hush again")
         sequence = self.client.ask("KS.FORGET", key)["sequence"]
         changes = self.client.ask("KS.HISTORY", key)
-        if changes or self.client.ask("KS.GET", key, "AT", sequence) is not None:
+        try:
+            value = self.client.ask("KS.GET", key, "AT", sequence)
+        except Gone:
+            if not self.client.has_let_go(sequence):
+                raise
+            value = None
+        if changes or value is not None:
             raise Violation(f"{key!r} was forgotten up to {sequence}, and had {changes!r:.300}")
         self.done["forgotten"] += 1
         self.stop.wait(self.rng.uniform(0.1, 1.5))
@@ -385,11 +413,10 @@ class Archivist(Worker):
             done = command_line("backup", source, "--dir", self.server.directory, "--keep", "3")
             if done.status:
                 raise Violation(f"backup: {done}")
-        floor = self.client.floor()
         done = command_line("restore", "--from", source, "--into", into, "--to-sequence", str(record.sequence))
         try:
             if done.status:
-                if record.sequence >= max(floor, self.client.floor()):
+                if not self.client.has_let_go(record.sequence):
                     raise Violation(f"restoring {record.sequence}: {done}")
                 return
             self._compare(chronicle, record, into)
