@@ -198,6 +198,7 @@ class Maintenance:
             return self._unsynced_job()
         if self._log.holding:
             return self._sealing_job()  # nothing is begun while the disk is full
+        self._switch_if_due()
         for kind in tuple(self._kinds):
             job = kind()
             if job is not None:
@@ -206,21 +207,24 @@ class Maintenance:
                 return job
         return None
 
+    def _switch_if_due(self) -> None:
+        """Go on in the next segment, which is prepared. Takes no time, so it need not wait for its turn."""
+        log = self._log
+        is_due = self._is_waited_for() or log.segment.end >= self._segment_bytes
+        if is_due and log.next_segment is not None and not (log.retired or log.staged):
+            log.switch(self._clock.now_ms)
+
+    def _is_waited_for(self) -> bool:
+        """Whether somebody waits for the segment that is written to be sealed."""
+        wanted = [*self._wishes[:1], *(forgetting.last_segment for forgetting in self._forgettings)]
+        return 0 < self._log.segment.number <= max(wanted, default=0)
+
     def _segment_job(self) -> Callable[[], Callable[[], None]] | None:
         log = self._log
         if log.retired:
             return self._sealing_job()
-        full = log.segment.end >= self._segment_bytes
-        sealing_wanted = max(
-            [*self._wishes[:1], *(forgetting.last_segment for forgetting in self._forgettings)], default=0
-        )
-        asked = 0 < log.segment.number <= sealing_wanted
-        if log.next_segment is None and (asked or log.segment.end >= self._segment_bytes // 2):
-            return self._prepare_job()
-        if log.next_segment is not None and (asked or full) and not log.staged:
-            log.switch(self._clock.now_ms)
-            return self._sealing_job()
-        return None
+        is_due = self._is_waited_for() or log.segment.end >= self._segment_bytes // 2
+        return self._prepare_job() if is_due and log.next_segment is None else None
 
     def _sealing_job(self) -> Callable[[], Callable[[], None]] | None:
         retired = self._log.retired
